@@ -1,0 +1,125 @@
+"""Thin Dagster resources over the adapters of this package; each opens its adapter once per process."""
+
+import datetime as dt
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from trading.errors import ConfigError
+
+if TYPE_CHECKING:
+    from resources.brokers.simulated import SimulatedBroker
+    from resources.lake import Lake
+    from resources.lake.publish import Publisher
+    from resources.ledger import Ledger
+    from trading.accounts import AccountConfig
+    from trading.ports.alerts import AlertSink
+    from trading.ports.sources import BarSource
+
+
+class ClockResource(dg.ConfigurableResource["ClockResource"]):
+    """The only place where assets learn what time it is. ``fixed`` (ISO 8601, UTC) stops it, for tests and replays."""
+
+    fixed: str = ""
+
+    def now(self) -> dt.datetime:
+        if self.fixed:
+            return dt.datetime.fromisoformat(self.fixed).astimezone(dt.UTC)
+        from resources.clock import SystemClock
+
+        return SystemClock().now()
+
+
+class LakeResource(dg.ConfigurableResource["LakeResource"]):
+    """Versioned storage, by URI."""
+
+    uri: str
+
+    def open(self) -> "Lake":
+        return _lake(self.uri)
+
+    def publisher(self, context: dg.AssetExecutionContext, code_version: str, clock: Callable[[], dt.datetime]) -> "Publisher":
+        """Write-audit-publish for one step of one run."""
+        from resources.lake.publish import Publisher
+
+        return Publisher(self.open(), run_id=context.run_id, code_version=code_version, clock=clock)
+
+
+class SourceResource(dg.ConfigurableResource["SourceResource"]):
+    """Where raw minutes come from: a folder of files."""
+
+    path: str
+    calendar: str = "XNYS"
+
+    def open(self) -> "BarSource":
+        if not Path(self.path).exists():
+            raise ConfigError(
+                f"the data folder {self.path} does not exist. Put {{SYMBOL}}.parquet files there, set source.path in "
+                "<home>/platform.yaml, or run `trading demo`"
+            )
+        return _source(self.path, self.calendar)
+
+
+class LedgerResource(dg.ConfigurableResource["LedgerResource"]):
+    """The append-only record of orders, decisions and money. The URL may carry a password: pass it as an EnvVar."""
+
+    url: str
+
+    def open(self) -> "Ledger":
+        return _ledger(self.url)
+
+
+class BrokerResource(dg.ConfigurableResource["BrokerResource"]):
+    """Brokers by account; the simulated one keeps its state under ``state_dir``."""
+
+    state_dir: str
+
+    def open(self, account: "AccountConfig") -> "SimulatedBroker":
+        from resources.brokers.simulated import SimulatedBroker
+
+        if account.broker != "simulated":
+            raise ConfigError(
+                f"account {account.name}: broker {account.broker!r} is not available in this installation; use simulated"
+            )
+        return SimulatedBroker(Path(self.state_dir) / f"{account.name}.db")
+
+
+class AlertsResource(dg.ConfigurableResource["AlertsResource"]):
+    """Slack where a token is set in ``token_env``, else files under ``folder``."""
+
+    folder: str
+    channel: str
+    token_env: str
+    base_url: str
+    ui_url: str
+
+    def open(self) -> "AlertSink":
+        from resources.slack import alert_sink
+
+        return alert_sink(
+            folder=Path(self.folder), channel=self.channel, token_env=self.token_env, base_url=self.base_url
+        )
+
+
+@cache
+def _lake(uri: str) -> "Lake":
+    from resources.lake import open_lake
+
+    return open_lake(uri)
+
+
+@cache
+def _source(path: str, calendar: str) -> "BarSource":
+    from resources.sources.folder import FolderSource
+
+    return FolderSource(Path(path), calendar=calendar)
+
+
+@cache
+def _ledger(url: str) -> "Ledger":
+    from resources.ledger import Ledger
+
+    return Ledger(url)

@@ -1,0 +1,183 @@
+"""Running one asset over one or many partitions, each with its own outcome.
+
+A backfill of a range is one run. Inside it every partition stands alone: one that breaks its contract is refused, named in
+the `contract` check and left unmaterialised, while the others are published and reach downstream. The run itself then ends
+as failed (see `checks.refusals_fail_the_run`), so that nobody takes it for complete.
+
+Dagster writes one materialisation event per partition of a run by itself, all alike and also for partitions that failed.
+Here each event carries its partition's own metadata and data version, so the automatic ones are switched off by the
+marker that Dagster keeps for outputs that report their events themselves.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.data_version import (
+    CODE_VERSION_TAG,
+    DATA_VERSION_IS_USER_PROVIDED_TAG,
+    DATA_VERSION_TAG,
+)
+from dagster._core.definitions.partitions.utils import get_tags_from_multi_partition_key
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+
+from trading.errors import TradingError
+
+CONTRACT_CHECK = "contract"
+_SECONDS_BETWEEN_PROGRESS = 2.0
+
+
+@dataclass(frozen=True)
+class Materialised:
+    """A partition whose data is on main.
+
+    Attributes:
+        data_version: hash of the content; equal content keeps it, so that downstream is not stale.
+        published: False when main already held the same content.
+    """
+
+    data_version: str
+    commit: str
+    rows: int
+    published: bool
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A partition with nothing to do, and why: no data at the source, or an upstream that was refused."""
+
+    reason: str
+
+
+class PartitionRecorder:
+    """Collects what happened to each partition of one asset and tells Dagster."""
+
+    def __init__(self, context: dg.AssetExecutionContext, asset: str, *, checked: bool = True) -> None:
+        self.context = context
+        self.key = dg.AssetKey(asset)
+        self.checked = checked
+        self.code_version = context.assets_def.code_versions_by_key.get(self.key)
+        self.done: dict[str, Materialised] = {}
+        self.refused: dict[str, TradingError] = {}
+        self.skipped: dict[str, str] = {}
+
+    def record(self, partition: str | None, outcome: Materialised | Skipped | TradingError) -> None:
+        if isinstance(outcome, Materialised):
+            self._materialised(partition, outcome)
+        elif isinstance(outcome, Skipped):
+            self.skipped[str(partition)] = outcome.reason
+            self.context.log.info(f"{self.key.to_user_string()} {partition}: skipped, {outcome.reason}")
+        else:
+            self.refused[str(partition)] = outcome
+            self.context.log.error(f"{self.key.to_user_string()} {partition}: refused. {outcome}")
+            self._evaluate(partition, passed=False, description=str(outcome), metadata=_refusal(outcome))
+
+    def _materialised(self, partition: str | None, outcome: Materialised) -> None:
+        self.done[str(partition)] = outcome
+        tags = {
+            DATA_VERSION_TAG: outcome.data_version,
+            DATA_VERSION_IS_USER_PROVIDED_TAG: "true",
+            **({CODE_VERSION_TAG: self.code_version} if self.code_version else {}),
+        }
+        if isinstance(partition, dg.MultiPartitionKey):
+            tags.update(get_tags_from_multi_partition_key(partition))
+        self.context.log_event(
+            dg.AssetMaterialization(
+                self.key,
+                partition=partition,
+                metadata={
+                    "dagster/row_count": outcome.rows,
+                    "lake_commit": outcome.commit,
+                    "published": outcome.published,
+                    **outcome.metadata,
+                },
+                tags=tags,
+            )
+        )
+        self._evaluate(partition, passed=True, description="written, read back and found to keep its contract")
+
+    def _evaluate(
+        self, partition: str | None, *, passed: bool, description: str, metadata: Mapping[str, Any] | None = None
+    ) -> None:
+        if self.checked:
+            self.context.log_event(
+                dg.AssetCheckEvaluation(
+                    self.key,
+                    CONTRACT_CHECK,
+                    passed=passed,
+                    blocking=True,
+                    partition=partition,
+                    description=description,
+                    metadata=metadata,
+                )
+            )
+
+    def finish(self) -> dg.MaterializeResult[Any]:
+        """The step's result; Failure where not one partition could be materialised."""
+        name = self.key.to_user_string()
+        if not self.done and (self.refused or self.skipped):
+            reasons = {**{k: str(e) for k, e in self.refused.items()}, **self.skipped}
+            first = next(iter(reasons.items()))
+            more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+            raise dg.Failure(
+                description=f"{name} {first[0]}: {first[1]}{more}",
+                metadata={key: dg.MetadataValue.text(text) for key, text in list(reasons.items())[:20]},
+                allow_retries=False,
+            )
+        published = sum(outcome.published for outcome in self.done.values())
+        self.context.log.info(
+            f"{name}: {published} partitions published, {len(self.done) - published} unchanged, "
+            f"{len(self.refused)} refused, {len(self.skipped)} skipped"
+        )
+        return dg.MaterializeResult(
+            asset_key=self.key, metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
+        )
+
+
+def materialise_partitions(
+    context: dg.AssetExecutionContext,
+    asset: str,
+    produce: Callable[[str], Materialised | Skipped],
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Call ``produce`` for each partition of the run, in time order, and record each outcome.
+
+    A `TradingError` refuses that partition only. Anything else is a fault of the platform or the machine and ends the step.
+    """
+    recorder = PartitionRecorder(context, asset)
+    keys = sorted(context.partition_keys, key=session_of)
+    started = reported = time.monotonic()
+    for number, key in enumerate(keys, start=1):
+        try:
+            recorder.record(key, produce(key))
+        except TradingError as error:
+            recorder.record(key, error)
+        now = time.monotonic()
+        if now - reported > _SECONDS_BETWEEN_PROGRESS and number < len(keys):
+            reported = now
+            left = (now - started) / number * (len(keys) - number)
+            context.log.info(f"{asset}: {number} of {len(keys)} partitions, about {left:.0f} s left")
+    yield recorder.finish()
+
+
+def session_of(partition: str) -> str:
+    """The session of a partition key, alone or crossed with a variant or an account."""
+    if isinstance(partition, dg.MultiPartitionKey):
+        return partition.keys_by_dimension["session"]
+    return partition
+
+
+def dimension_of(partition: str, dimension: str) -> str:
+    assert isinstance(partition, dg.MultiPartitionKey)  # noqa: S101 - a programming error, not input
+    return partition.keys_by_dimension[dimension]
+
+
+def _refusal(error: TradingError) -> dict[str, Any]:
+    details = {
+        name: getattr(error, name)
+        for name in ("rule", "contract", "details", "quarantine_tag")
+        if isinstance(getattr(error, name, None), str)
+    }
+    return {"error": type(error).__name__, **details}
