@@ -1,0 +1,30 @@
+"""Jobs by asset group: what a day consists of, in the order in which it happens."""
+
+import dagster as dg
+
+# A day's runs. Each is one run over its partitions; the next starts when it has succeeded (sensors/next_stage.py).
+MARKET_DATA_JOB = "market_data_job"
+RESEARCH_JOB = "research_job"
+PROMOTION_JOB = "promotion_job"
+TRADING_JOB = "trading_job"
+REPORT_JOB = "report_job"
+
+
+def group_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
+    """The five jobs of a day."""
+    return [
+        _job(MARKET_DATA_JOB, ["market_data", "bars", "features"], "Raw minutes, bars, quality and universe of sessions."),
+        _job(RESEARCH_JOB, ["signals", "backtests"], "Signals and as-of backtests of every variant."),
+        _job(PROMOTION_JOB, ["promotion"], "Decide which stage each variant stands on, from pinned evidence."),
+        _job(TRADING_JOB, ["orders", "portfolio"], "Build, route and reconcile the order batch; record what the account is worth."),
+        _job(REPORT_JOB, ["warehouse", "reports"], "Rebuild the analysts' warehouse and the session's report."),
+    ]
+
+
+def _job(name: str, groups: list[str], description: str) -> dg.UnresolvedAssetJobDefinition:
+    return dg.define_asset_job(
+        name,
+        selection=dg.AssetSelection.groups(*groups),
+        description=description,
+        executor_def=dg.in_process_executor,
+    )

@@ -1,0 +1,114 @@
+"""Bars resampled from minutes, and what is wrong with the minutes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from resources.configurable import ClockResource, LakeResource
+from trading_assets.code_version import platform_version
+from trading_assets.dataset import dataset
+from trading_assets.materialise import Materialised, Skipped, materialise_partitions
+from trading_assets.publications import UpstreamMissing, materialised, read_upstream
+from trading_assets.settings import Settings
+
+# Asset name by timeframe, as variants name it.
+BAR_ASSETS = {"5m": "m5_bars", "15m": "m15_bars", "1h": "h1_bars", "1d": "d1_bars"}
+
+
+def bar_assets(settings: Settings, sessions: dg.PartitionsDefinition[str]) -> list[dg.AssetsDefinition]:
+    """m5_bars, m15_bars, h1_bars, d1_bars and bar_quality."""
+    return [*(_resampled(settings, sessions, tf, name) for tf, name in BAR_ASSETS.items()), _quality(settings, sessions)]
+
+
+def _resampled(
+    settings: Settings, sessions: dg.PartitionsDefinition[str], timeframe: str, name: str
+) -> dg.AssetsDefinition:
+    @dataset(
+        name,
+        group="bars",
+        description=f"{timeframe} bars, windows anchored on the session's open and never across sessions. Incomplete "
+        "windows are kept and flagged; signals leave them out.",
+        sources=["trading/bars", "trading_assets/bars.py"],
+        partitions=sessions,
+        deps=["m1_bars"],
+    )
+    def resampled_bars(
+        context: dg.AssetExecutionContext, lake: LakeResource, clock: ClockResource
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        from trading.bars import resample
+        from trading.contracts import validate
+
+        publisher = lake.publisher(context, platform_version(), clock.now)
+        pinned = publisher.pin()
+
+        def produce(session: str) -> Materialised | Skipped:
+            try:
+                m1 = read_upstream(publisher, pinned, "m1_bars", {"session": session})
+            except UpstreamMissing as missing:
+                return Skipped(str(missing))
+            bars = resample(m1, timeframe, calendar=settings.calendar, policy="keep")
+            publication = publisher.publish(
+                name,
+                {"session": session},
+                {"data.parquet": bars},
+                audit=lambda reader: validate(reader.frame("data.parquet"), "bars", where=f"{name} {session}"),
+                inputs={"m1_bars": pinned},
+            )
+            return materialised(
+                publication,
+                reads={"m1_bars": pinned},
+                incomplete_bars=int((~bars["complete"]).sum()),
+            )
+
+        yield from materialise_partitions(context, name, produce)
+
+    return resampled_bars
+
+
+def _quality(settings: Settings, sessions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+    @dataset(
+        "bar_quality",
+        group="bars",
+        description="Per Symbol and session: coverage, missing minutes, longest gap, duplicates, rows outside the session, "
+        "outliers. The `coverage` check warns below the configured minimum.",
+        sources=["trading/bars", "trading_assets/bars.py"],
+        partitions=sessions,
+        deps=["m1_bars"],
+    )
+    def bar_quality(
+        context: dg.AssetExecutionContext, lake: LakeResource, clock: ClockResource
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        from trading.bars import daily_quality
+        from trading.contracts import validate
+
+        publisher = lake.publisher(context, platform_version(), clock.now)
+        pinned = publisher.pin()
+
+        def produce(session: str) -> Materialised | Skipped:
+            try:
+                bars = read_upstream(publisher, pinned, "m1_bars", {"session": session})
+                report = read_upstream(publisher, pinned, "m1_bars", {"session": session}, "report.parquet")
+            except UpstreamMissing as missing:
+                return Skipped(str(missing))
+            quality = daily_quality(bars, report, calendar=settings.calendar, min_coverage=settings.min_coverage)
+            publication = publisher.publish(
+                "bar_quality",
+                {"session": session},
+                {"data.parquet": quality},
+                audit=lambda reader: validate(
+                    reader.frame("data.parquet"), "bar_quality", where=f"bar_quality {session}"
+                ),
+                inputs={"m1_bars": pinned},
+            )
+            below = quality.filter(~quality["coverage_ok"])
+            return materialised(
+                publication,
+                reads={"m1_bars": pinned},
+                lowest_coverage=float(quality["coverage"].min() or 0.0),
+                symbols_below_min_coverage=", ".join(below["Symbol"].to_list()) or "none",
+            )
+
+        yield from materialise_partitions(context, "bar_quality", produce)
+
+    return bar_quality

@@ -1,0 +1,96 @@
+"""What the configs folder says: variants, accounts, universe, promotion policy; validated, each file named when wrong."""
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import polars as pl
+from pydantic import ValidationError
+
+from trading.errors import ConfigError, TradingError
+from trading_assets.settings import Settings, read_yaml
+
+if TYPE_CHECKING:
+    from trading.accounts import AccountConfig
+    from trading.features.universe import UniverseConfig
+    from trading.promotion.policy import PromotionPolicy
+    from trading.variants import Variant
+
+_Model = TypeVar("_Model")
+
+
+def variant_names(settings: Settings) -> list[str]:
+    """Names of the variants: the files of configs/runs/, so that loading the graph reads no strategy."""
+    return _names(settings.configs / "runs")
+
+
+def account_names(settings: Settings) -> list[str]:
+    return _names(settings.configs / "accounts")
+
+
+def variant(settings: Settings, name: str) -> "Variant":
+    from trading.variants import Variant
+
+    return _load(settings.configs / "runs", name, Variant.from_config)
+
+
+def account(settings: Settings, name: str) -> "AccountConfig":
+    from trading.accounts import AccountConfig
+
+    return _load(settings.configs / "accounts", name, AccountConfig.model_validate)
+
+
+def promotion_policy(settings: Settings) -> "PromotionPolicy":
+    from trading.promotion.policy import PromotionPolicy
+
+    return _validated(settings.configs / settings.promotion_policy, PromotionPolicy.model_validate)
+
+
+def universe_config(settings: Settings) -> tuple["UniverseConfig", pl.DataFrame | None]:
+    """The universe's filters and, where configured, the blackout list (columns Symbol, first, last)."""
+    from trading.features.universe import UniverseConfig
+
+    file = settings.configs / settings.universe
+    content = dict(read_yaml(file))
+    blackout = content.pop("blackout_file", None)
+    config = _validated(file, UniverseConfig.model_validate, content)
+    if blackout is None:
+        return config, None
+    listed = settings.configs / str(blackout)
+    try:
+        frame = pl.read_csv(listed, schema={"Symbol": pl.String, "first": pl.Date, "last": pl.Date})
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise ConfigError(f"{listed} (blackout_file of {file}): expected CSV columns Symbol,first,last: {error}") from None
+    return config, frame
+
+
+
+def _names(folder: Path) -> list[str]:
+    files = sorted([*folder.glob("*.yml"), *folder.glob("*.yaml")])
+    if not files:
+        raise ConfigError(f"{folder} holds no .yml file; at least one is needed")
+    return [file.stem for file in files]
+
+
+def _load(folder: Path, name: str, build: Callable[[dict[str, Any]], _Model]) -> _Model:
+    for suffix in (".yml", ".yaml"):
+        file = folder / f"{name}{suffix}"
+        if file.exists():
+            return _validated(file, build, {"name": name, **read_yaml(file)})
+    raise ConfigError(f"{folder} has no {name}.yml; there are: {', '.join(_names(folder))}")
+
+
+def _validated(
+    file: Path, build: Callable[[dict[str, Any]], _Model], content: dict[str, Any] | None = None
+) -> _Model:
+    try:
+        return build(read_yaml(file) if content is None else content)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc']) or 'file'}: {fault['msg']} (found {fault['input']!r})"
+            for fault in error.errors(include_url=False)
+        )
+        raise ConfigError(f"{file}: {faults}") from None
+    except TradingError as error:
+        raise ConfigError(f"{file}: {error}") from error

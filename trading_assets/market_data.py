@@ -1,0 +1,102 @@
+"""Market data as received, and assembled into contract-checked minutes."""
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from resources.configurable import ClockResource, LakeResource, SourceResource
+from trading_assets.code_version import platform_version
+from trading_assets.dataset import dataset
+from trading_assets.materialise import Materialised, Skipped, materialise_partitions
+from trading_assets.publications import UpstreamMissing, materialised, read_upstream
+from trading_assets.settings import Settings
+
+
+def market_data_assets(settings: Settings, sessions: dg.PartitionsDefinition[str]) -> list[dg.AssetsDefinition]:
+    """m1_raw and m1_bars."""
+
+    @dataset(
+        "m1_raw",
+        group="market_data",
+        description="One-minute rows exactly as the source delivered them, extended hours, duplicates and all, with the "
+        "file they came from. The SHA-256 of each file is kept with the commit.",
+        sources=["resources/sources", "trading_assets/market_data.py"],
+        partitions=sessions,
+        kinds=("source", "polars", "parquet"),
+    )
+    def m1_raw(
+        context: dg.AssetExecutionContext, lake: LakeResource, source: SourceResource, clock: ClockResource
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        publisher = lake.publisher(context, platform_version(), clock.now)
+        files = source.open()
+
+        def produce(session: str) -> Materialised | Skipped:
+            raw = files.read_session(dt.date.fromisoformat(session))
+            if raw.frame.is_empty():
+                return Skipped(f"the source has no row of {session}")
+            publication = publisher.publish(
+                "m1_raw",
+                {"session": session},
+                {"data.parquet": raw.frame},
+                audit=None,
+                inputs={},
+                metadata={"source": files.name, "source_files": json.dumps(dict(raw.files), sort_keys=True)},
+            )
+            return materialised(
+                publication,
+                source=files.name,
+                symbols=raw.frame["Symbol"].n_unique(),
+                source_sha256=dg.MetadataValue.json(dict(raw.files)),
+            )
+
+        yield from materialise_partitions(context, "m1_raw", produce)
+
+    @dataset(
+        "m1_bars",
+        group="market_data",
+        description="Minutes of the regular session: merged, de-duplicated, validated and cut to [open, close) of the "
+        "exchange calendar. Conflicting or impossible rows refuse the session; nothing is guessed.",
+        sources=["trading/bars", "trading_assets/market_data.py"],
+        partitions=sessions,
+        deps=["m1_raw"],
+    )
+    def m1_bars(
+        context: dg.AssetExecutionContext, lake: LakeResource, clock: ClockResource
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        from trading.bars import assemble_m1
+        from trading.contracts import validate
+
+        publisher = lake.publisher(context, platform_version(), clock.now)
+        pinned = publisher.pin()
+
+        def produce(session: str) -> Materialised | Skipped:
+            try:
+                raw = read_upstream(publisher, pinned, "m1_raw", {"session": session})
+            except UpstreamMissing as missing:
+                return Skipped(str(missing))
+            assembled = assemble_m1([raw], calendar=settings.calendar)
+            if assembled.bars.is_empty():
+                return Skipped(f"no row of {session} lies inside the regular session ({raw.height} rows outside it)")
+            publication = publisher.publish(
+                "m1_bars",
+                {"session": session},
+                {"data.parquet": assembled.bars, "report.parquet": assembled.report},
+                audit=lambda reader: validate(reader.frame("data.parquet"), "m1_bars", where=f"m1_bars {session}"),
+                inputs={"m1_raw": pinned},
+            )
+            report = assembled.report
+            return materialised(
+                publication,
+                reads={"m1_raw": pinned},
+                symbols=report.height,
+                exact_duplicates=int(report["exact_duplicates"].sum()),
+                rows_outside_session=int(report["rows_outside_session"].sum()),
+                lowest_coverage=float(report["coverage"].min() or 0.0),
+            )
+
+        yield from materialise_partitions(context, "m1_bars", produce)
+
+    return [m1_raw, m1_bars]

@@ -1,0 +1,44 @@
+"""Between assets and the lake: reading pinned upstream partitions and describing what was published."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import polars as pl
+
+from trading.errors import DataError
+from trading_assets.materialise import Materialised
+
+if TYPE_CHECKING:
+    from resources.lake.publish import Publication, Publisher
+
+
+class UpstreamMissing(DataError):
+    """The partition that this one is made from is not on main: never materialised, or refused."""
+
+
+def read_upstream(
+    publisher: "Publisher", pinned: str, dataset: str, partition: Mapping[str, str], file: str = "data.parquet"
+) -> pl.DataFrame:
+    """One upstream file at a pinned commit; `UpstreamMissing` says which partition to materialise first."""
+    if not publisher.exists(pinned, dataset, partition):
+        where = ", ".join(f"{key} {value}" for key, value in partition.items())
+        raise UpstreamMissing(f"{dataset} of {where} is not on main: materialise it first, or see why it was refused")
+    return publisher.read_frame(pinned, dataset, partition, file)
+
+
+def materialised(
+    publication: "Publication", *, reads: Mapping[str, str] | None = None, **metadata: Any
+) -> Materialised:
+    """What the asset's materialisation event says: the commit it made, those it read, and its own figures."""
+    return Materialised(
+        data_version=publication.data_version,
+        commit=publication.commit_id,
+        rows=publication.rows,
+        published=publication.published,
+        metadata={
+            **({"reads": dg.MetadataValue.json(dict(reads))} if reads else {}),
+            "lake_paths": dg.MetadataValue.json(list(publication.paths)),
+            **metadata,
+        },
+    )

@@ -1,0 +1,123 @@
+"""Running jobs in this process, with progress, on the installation's own Dagster instance."""
+
+import datetime as dt
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from uuid import uuid4
+
+import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
+from trading_assets.settings import Settings
+
+Progress = Callable[[str, int], None]  # asset, partitions done since the last call
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What one run did, read back from its own events.
+
+    Attributes:
+        published, unchanged: partitions by asset.
+        refused: reason by (asset, partition), from failed contract checks.
+        failures: reason by step, for steps that failed.
+    """
+
+    run_id: str
+    job: str
+    success: bool
+    published: Mapping[str, int]
+    unchanged: Mapping[str, int]
+    refused: Mapping[tuple[str, str], str]
+    failures: Mapping[str, str]
+
+
+@contextmanager
+def local_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance under the home, made on first use; `trading ui` serves the same one."""
+    prepare_dagster_home(settings)
+    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        yield instance
+
+
+def prepare_dagster_home(settings: Settings) -> None:
+    """Create the instance folder with its dagster.yaml; an existing file is left alone."""
+    settings.dagster_home.mkdir(parents=True, exist_ok=True)
+    config = settings.dagster_home / "dagster.yaml"
+    if not config.exists():
+        partial = config.with_suffix(f".{os.getpid()}.part")
+        partial.write_text(
+            "# Dagster's own bookkeeping for this home, in SQLite beside this file.\n"
+            "telemetry:\n  enabled: false\n"
+        )
+        partial.replace(config)
+
+
+def contiguous(days: Sequence[dt.date], sessions: Sequence[dt.date]) -> list[tuple[dt.date, dt.date]]:
+    """``days`` as ranges without a session of ``sessions`` missing inside one: each can be one run."""
+    position = {day: number for number, day in enumerate(sessions)}
+    ranges = []
+    for _, group in groupby(enumerate(sorted(days)), key=lambda pair: position[pair[1]] - pair[0]):
+        members = [day for _, day in group]
+        ranges.append((members[0], members[-1]))
+    return ranges
+
+
+def run_job(
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    first: str,
+    last: str,
+    *,
+    tags: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> RunOutcome:
+    """One run over the partitions ``first`` to ``last`` (partition keys), in this process."""
+    run_id = str(uuid4())
+
+    def listen(entry: dg.EventLogEntry) -> None:
+        event = entry.dagster_event
+        if progress and event and event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
+            progress(event.asset_key.to_user_string(), 1)
+
+    instance.add_event_listener(run_id, listen)
+    result = job.execute_in_process(
+        instance=instance,
+        run_id=run_id,
+        raise_on_error=False,
+        tags={**(tags or {}), ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last},
+    )
+    return outcome_of(result)
+
+
+def outcome_of(result: dg.ExecuteInProcessResult) -> RunOutcome:
+    """Fold the events of a run into what a person asks of it."""
+    published: dict[str, int] = {}
+    unchanged: dict[str, int] = {}
+    refused: dict[tuple[str, str], str] = {}
+    failures: dict[str, str] = {}
+    for event in result.all_events:
+        if event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
+            metadata = event.step_materialization_data.materialization.metadata
+            fresh = metadata.get("published")
+            counter = published if fresh is None or fresh.value else unchanged
+            asset = event.asset_key.to_user_string()
+            counter[asset] = counter.get(asset, 0) + 1
+        elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            check = event.asset_check_evaluation_data
+            if not check.passed and check.severity is dg.AssetCheckSeverity.ERROR:
+                refused[(check.asset_key.to_user_string(), check.partition or "")] = check.description or ""
+        elif event.is_step_failure:
+            data = event.step_failure_data
+            user = data.user_failure_data
+            error = data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            reason = user.description if user and user.description else (error.message if error else event.message)
+            failures[event.step_key or "run"] = (reason or "").strip()
+    return RunOutcome(
+        result.run_id, result.job_def.name, result.success, published, unchanged, refused, failures
+    )
