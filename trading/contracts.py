@@ -193,25 +193,16 @@ def _order(error: Any) -> int:
 def _translate(error: Any, frame: pl.DataFrame, contract: str, where: str, count: int) -> ContractViolation:
     reason = _reason(error)
     rule = _RULES.get(reason, reason.lower())
-    wanted = error.schema.columns if hasattr(error.schema, "columns") else {}
-    if rule in ("missing_column", "unexpected_column"):
-        column = str(error.failure_cases if isinstance(error.failure_cases, str) else error.failure_cases[0])
-        found = " ".join(frame.columns) or "none"
-        says = f"{column!r}; the columns must be {' '.join(wanted)}, they are {found}"
-        return violation(contract, rule, _with_casing_hint(says, column, frame.columns, wanted), where=where)
-    if rule == "dtype":
-        column = str(error.schema.name)
-        actual, right = frame.schema.get(column), error.schema.dtype
-        says = f"column {column} must be {right}, it is {actual}"
-        if isinstance(actual, pl.Datetime) and actual.time_zone is None:
-            return violation(
-                contract, "naive_timestamp", f"{says}: a timestamp needs its time zone, UTC", where=where
-            )
-        return violation(contract, rule, says, where=where)
+    if rule in ("missing_column", "unexpected_column", "dtype"):
+        schema = _schema(contract)
+        columns = {name: column.dtype.type for name, column in schema.columns.items()}
+        absent = [name for name, column in schema.columns.items() if not column.required]
+        require_columns(frame, columns, contract, where=where, optional=absent, extra=not schema.strict)
     if rule == "null":
         column = str(error.schema.name)
         bad = frame.filter(_absent(frame, column))
-        return violation(contract, rule, f"column {column} must not be null or NaN", rows=bad, where=where)
+        says = f"column {column} must not be null or NaN"
+        return violation(contract, rule, says, rows=bad, where=where)
     if rule == "check" and error.check is not None:
         mask = error.check_output.to_series()
         bad = frame.filter(~mask) if len(mask) == frame.height else error.failure_cases
@@ -220,17 +211,50 @@ def _translate(error: Any, frame: pl.DataFrame, contract: str, where: str, count
     return violation(contract, rule, str(error), where=where)
 
 
+def require_columns(
+    frame: pl.DataFrame,
+    columns: Mapping[str, Any],
+    contract: str,
+    *,
+    where: str = "",
+    optional: Iterable[str] = (),
+    extra: bool = False,
+) -> None:
+    """Check names and dtypes only, without pandera: the cheap gate of hot paths.
+
+    Raises:
+        ContractViolation: ``missing_column``, ``unexpected_column``, ``naive_timestamp`` or ``dtype``.
+    """
+    may_be_absent = frozenset(optional)
+    expected = f"the columns must be {' '.join(columns)}, they are {' '.join(frame.columns) or 'none'}"
+    for name in [c for c in columns if c not in frame.columns and c not in may_be_absent]:
+        twin = next((c for c in frame.columns if c.lower() == name.lower()), None)
+        hint = f"; {twin!r} must be spelled {name!r}" if twin else ""
+        raise violation(contract, "missing_column", f"{name!r} is missing; {expected}{hint}", where=where)
+    for name in [] if extra else frame.columns:
+        if name not in columns:
+            raise violation(
+                contract, "unexpected_column", f"{name!r} is not expected; {expected}", where=where
+            )
+    for name, right in columns.items():
+        actual = frame.schema.get(name, right)
+        if actual != right:
+            naive = isinstance(actual, pl.Datetime) and actual.time_zone is None
+            rule = "naive_timestamp" if naive else "dtype"
+            hint = ": a timestamp needs its time zone, UTC" if naive else ""
+            says = f"column {name} must be {_name(right)}, it is {_name(actual)}{hint}"
+            raise violation(contract, rule, says, where=where)
+
+
+def _name(dtype: Any) -> str:
+    if isinstance(dtype, pl.Datetime):
+        return f"Datetime[{dtype.time_unit}, {dtype.time_zone or 'no time zone'}]"
+    return str(dtype)
+
+
 def _absent(frame: pl.DataFrame, column: str) -> pl.Expr:
     null = pl.col(column).is_null()
     return null | pl.col(column).is_nan() if frame.schema[column].is_float() else null
-
-
-def _with_casing_hint(says: str, column: str, found: Sequence[str], wanted: Iterable[str]) -> str:
-    for name in found:
-        for right in wanted:
-            if name != right and name.lower() == right.lower() and column in (name, right):
-                return f"{says}; {name!r} must be spelled {right!r}"
-    return says
 
 
 def sorted_unique(*keys: str) -> Rule:
@@ -262,22 +286,33 @@ BAR_COLUMNS: Mapping[str, Any] = {
     "session": pl.Date,
 }
 
-_ON_GRID = Rule(
+ON_GRID = Rule(
     "off_grid", pl.col("Timestamp").dt.epoch("us") % 60_000_000 == 0, "Timestamp must be a whole minute"
 )
 
 
+RAW_COLUMNS: Mapping[str, Any] = {
+    **{name: dtype for name, dtype in BAR_COLUMNS.items() if name != "session"},
+    "source_file": pl.String,
+}
+
+
+def _m1_raw() -> "DataFrameSchema":
+    return table("m1_raw", RAW_COLUMNS, nullable=[*PRICES, "Volume"])
+
+
 def _m1_bars() -> "DataFrameSchema":
-    rules = [*bar_rules(), _ON_GRID, sorted_unique("Symbol", "Timestamp")]
+    rules = [*bar_rules(), ON_GRID, sorted_unique("Symbol", "Timestamp")]
     return table("m1_bars", BAR_COLUMNS, rules=rules)
 
 
 def _bars() -> "DataFrameSchema":
     columns = {**BAR_COLUMNS, "minutes": pl.Int32, "complete": pl.Boolean}
     present = Rule("minutes_present", pl.col("minutes") >= 1, "a bar is made of at least one minute")
-    rules = [*bar_rules(), _ON_GRID, present, sorted_unique("Symbol", "Timestamp")]
+    rules = [*bar_rules(), ON_GRID, present, sorted_unique("Symbol", "Timestamp")]
     return table("bars", columns, rules=rules)
 
 
+register("m1_raw", _m1_raw)
 register("m1_bars", _m1_bars)
 register("bars", _bars)

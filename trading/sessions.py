@@ -1,7 +1,7 @@
 """Exchange sessions: opens, closes, early closes, holidays and time zones, from exchange_calendars.
 
-The bounds are pinned: the library's own defaults move with the wall clock, and a calendar that depends on the day it
-was asked is not replayable.
+The bounds are pinned: the library's own defaults move with the wall clock, and a calendar that depends on the
+day it was asked is not replayable.
 """
 
 import datetime as dt
@@ -91,7 +91,7 @@ class SessionCalendar:
         return self._days[i]
 
     def frame(self, first: dt.date, last: dt.date) -> pl.DataFrame:
-        """One row per session: session (Date), open, close (Datetime[us, UTC]), minutes (Int32); ascending."""
+        """One ascending row per session: session (Date), open, close (Datetime[us, UTC]), minutes (Int32)."""
         low, high = self._slice(first, last)
         return self._frame.slice(low, high - low)
 
@@ -108,7 +108,7 @@ class SessionCalendar:
         return timestamp.dt.convert_time_zone(str(self.timezone)).dt.date()
 
     def with_session(self, frame: pl.DataFrame, timestamp: str = "Timestamp") -> pl.DataFrame:
-        """``frame`` with session, open, close and minutes of the session whose ``[open, close)`` holds each row.
+        """``frame`` with session, open, close, minutes of the session whose ``[open, close)`` holds each row.
 
         The four columns are null on rows outside every session. Row order is kept.
         """
@@ -157,7 +157,8 @@ def get_calendar(name: str = "XNYS") -> SessionCalendar:
     """The calendar ``name`` of exchange_calendars within the pinned bounds, cached for the process.
 
     Raises:
-        ConfigError: unknown name, or a calendar with a lunch break: windows here are anchored on one open per session.
+        ConfigError: unknown name, or a calendar with a lunch break (windows are anchored on one open per
+            session).
     """
     import exchange_calendars
     from exchange_calendars import errors
@@ -166,11 +167,11 @@ def get_calendar(name: str = "XNYS") -> SessionCalendar:
         source = exchange_calendars.get_calendar(name, **_supported_bounds(name))
     except errors.InvalidCalendarName:
         raise ConfigError(
-            f"calendar {name!r} is unknown; known ones are those of exchange_calendars, e.g. XNYS, XLON, CMES, 24/7"
+            f"calendar {name!r} is unknown; it must be one of exchange_calendars: XNYS, XLON, CMES, 24/7, ..."
         ) from None
     except ValueError as error:
         raise ConfigError(
-            f"calendar {name!r} cannot be built from {FIRST_DATE} on: {str(error)[:200]}"
+            f"calendar {name!r} cannot be built from {FIRST_DATE} on: {str(error)[:120]}"
         ) from error
     schedule = source.schedule
     if bool(schedule["break_start"].notna().any()):

@@ -1,0 +1,18 @@
+"""Bars: minutes assembled and cut to the session, resampled, and judged."""
+
+from trading.bars.assemble import AssembledBars, assemble_m1
+from trading.bars.errors import BarsRefused, ConflictingDuplicates
+from trading.bars.quality import QualityConfig, daily_quality, failing_symbols
+from trading.bars.resample import resample, timeframe_minutes
+
+__all__ = [
+    "AssembledBars",
+    "BarsRefused",
+    "ConflictingDuplicates",
+    "QualityConfig",
+    "assemble_m1",
+    "daily_quality",
+    "failing_symbols",
+    "resample",
+    "timeframe_minutes",
+]

@@ -1,0 +1,6 @@
+"""A market made from a seed, for demonstrations and tests; it says nothing about real prices."""
+
+from trading.synthetic.faults import FAULT_SCHEMA, Injection
+from trading.synthetic.market import SyntheticMarket
+
+__all__ = ["FAULT_SCHEMA", "Injection", "SyntheticMarket"]
