@@ -1,0 +1,7 @@
+"""The replay: what a signal frame would have traded, by exact and pessimistic rules."""
+
+from trading.replay.config import Costs, ReplayConfig
+from trading.replay.engine import replay
+from trading.replay.result import ReplayResult
+
+__all__ = ["Costs", "ReplayConfig", "ReplayResult", "replay"]
