@@ -95,6 +95,13 @@ class SessionCalendar:
         low, high = self._slice(first, last)
         return self._frame.slice(low, high - low)
 
+    def frame_of(self, days: pl.Series) -> pl.DataFrame:
+        """:meth:`frame` from the earliest to the latest of ``days`` (Date); empty where there is none."""
+        first, last = days.min(), days.max()
+        if not isinstance(first, dt.date) or not isinstance(last, dt.date):
+            return self._frame.clear()
+        return self.frame(first, last)
+
     def weekday_holidays(self, first: dt.date, last: dt.date) -> list[dt.date]:
         """Monday-to-Friday dates from ``first`` to ``last`` that are no session."""
         days = pl.date_range(first, last, "1d", eager=True) if first <= last else pl.Series([], dtype=pl.Date)

@@ -183,8 +183,8 @@ def _report(placed: pl.DataFrame, duplicates: pl.DataFrame, calendar: SessionCal
     if kept.is_empty():
         return pl.DataFrame(schema=dict(REPORT_SCHEMA))
     days = kept["session"]
-    schedule = calendar.frame(days.min(), days.max()).select("session", minutes_expected="minutes")  # type:
-    ignore[arg-type] present, expected = pl.col("minutes_present"), pl.col("minutes_expected")
+    schedule = calendar.frame_of(days).select("session", minutes_expected="minutes")
+    present, expected = pl.col("minutes_present"), pl.col("minutes_expected")
     return (
         kept.join(repeated, on=key, how="left")
         .join(schedule, on="session", how="left")

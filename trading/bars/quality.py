@@ -101,7 +101,7 @@ def daily_quality(
 
 
 def failing_symbols(quality: pl.DataFrame) -> pl.DataFrame:
-    """Rows below ``min_coverage``, worst first: Symbol, session, coverage, minutes_present, minutes_expected."""
+    """Rows below ``min_coverage``, worst first: Symbol, session, coverage, minutes present and expected."""
     columns = ["Symbol", "session", "coverage", "minutes_present", "minutes_expected"]
     return quality.filter(~pl.col("passed")).select(columns).sort("coverage", "Symbol", "session")
 
@@ -112,7 +112,7 @@ def _with_absent(report: pl.DataFrame, expected: Iterable[str], calendar: Sessio
     absent = symbols.join(days, how="cross").join(report, on=_KEY, how="anti")
     if absent.is_empty():
         return report
-    schedule = calendar.frame(days["session"].min(), days["session"].max())  # type: ignore[arg-type]
+    schedule = calendar.frame_of(days["session"])
     filled = absent.join(schedule.select("session", minutes_expected="minutes"), on="session").with_columns(
         pl.lit(0, report.schema[name]).alias(name)
         for name in ("rows_in", "exact_duplicates", "rows_outside_session", "minutes_present")
@@ -125,7 +125,7 @@ def _with_absent(report: pl.DataFrame, expected: Iterable[str], calendar: Sessio
 
 def _missing(keys: pl.DataFrame, bars: pl.DataFrame, calendar: SessionCalendar) -> pl.DataFrame:
     days = keys["session"]
-    schedule = calendar.frame(days.min(), days.max())  # type: ignore[arg-type]
+    schedule = calendar.frame_of(days)
     due = keys.join(schedule, on="session").with_columns(
         Timestamp=pl.datetime_ranges("open", "close", "1m", closed="left")
     )

@@ -89,8 +89,8 @@ def _calendar_events(schedule: pl.DataFrame, calendar: SessionCalendar, whole: i
     for day, start, minutes in schedule.select("session", "open", "minutes").iter_rows():
         offset = start.astimezone(calendar.timezone).utcoffset()
         if before is not None and offset != before:
-            events.append(Fault("clock_change", None, day, (), f"first session at
-            UTC{start.astimezone(calendar.timezone):%z}"))
+            detail = f"first session at UTC{start.astimezone(calendar.timezone):%z}"
+            events.append(Fault("clock_change", None, day, (), detail))
         if minutes < whole:
             events.append(Fault("early_close", None, day, (), f"{minutes} of {whole} minutes"))
         before = offset

@@ -188,7 +188,7 @@ class SyntheticMarket:
 
     @staticmethod
     def _momentum(rng: np.random.Generator, days: int, width: int) -> Array:
-        """Drift in units of a minute's volatility: a regime over days plus runs of 20 to 75 minutes within them.
+        """Drift in units of a minute's volatility: a regime over days, and runs of 20 to 75 minutes.
 
         Quiet stretches between runs make inside bars, runs make the breakouts after them.
         """
