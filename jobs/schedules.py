@@ -26,7 +26,7 @@ def daily_schedule(
     def daily(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         local = context.scheduled_execution_time.astimezone(zone)
         day = (local.date() - dt.timedelta(days=1)).isoformat()
-        if not partitions.has_partition_key(day, current_time=context.scheduled_execution_time):
+        if day not in partitions.get_partition_keys(current_time=context.scheduled_execution_time):
             return dg.SkipReason(f"{day} was no session of the exchange, or lies outside the configured sessions")
         return dg.RunRequest(run_key=f"session-{day}", partition_key=day, tags={"session": day})
 

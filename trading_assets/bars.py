@@ -79,11 +79,12 @@ def _quality(settings: Settings, sessions: dg.PartitionsDefinition[str]) -> dg.A
     def bar_quality(
         context: dg.AssetExecutionContext, lake: LakeResource, clock: ClockResource
     ) -> Iterator[dg.MaterializeResult[Any]]:
-        from trading.bars import daily_quality
+        from trading.bars import AssembledBars, QualityConfig, daily_quality
         from trading.contracts import validate
 
         publisher = lake.publisher(context, platform_version(), clock.now)
         pinned = publisher.pin()
+        limits = QualityConfig(min_coverage=settings.min_coverage)
 
         def produce(session: str) -> Materialised | Skipped:
             try:
@@ -91,7 +92,7 @@ def _quality(settings: Settings, sessions: dg.PartitionsDefinition[str]) -> dg.A
                 report = read_upstream(publisher, pinned, "m1_bars", {"session": session}, "report.parquet")
             except UpstreamMissing as missing:
                 return Skipped(str(missing))
-            quality = daily_quality(bars, report, calendar=settings.calendar, min_coverage=settings.min_coverage)
+            quality = daily_quality(AssembledBars(bars, report), settings.calendar, limits)
             publication = publisher.publish(
                 "bar_quality",
                 {"session": session},
@@ -101,7 +102,7 @@ def _quality(settings: Settings, sessions: dg.PartitionsDefinition[str]) -> dg.A
                 ),
                 inputs={"m1_bars": pinned},
             )
-            below = quality.filter(~quality["coverage_ok"])
+            below = quality.filter(~quality["passed"])
             return materialised(
                 publication,
                 reads={"m1_bars": pinned},

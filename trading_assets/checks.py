@@ -15,7 +15,7 @@ from trading_assets.materialise import CONTRACT_CHECK, dimension_of, session_of
 from trading_assets.settings import Settings
 
 
-def refusals_fail_the_run(asset: str, partitions: dg.PartitionsDefinition[Any]) -> dg.AssetChecksDefinition:
+def refusals_fail_the_run(asset: str) -> dg.AssetChecksDefinition:
     """A check of its own step, after the asset's: it fails the run when the run refused a partition.
 
     It blocks nothing, so that the other partitions reach downstream first.

@@ -1,0 +1,107 @@
+"""The code location: the one place where assets, checks, jobs, schedules, sensors and resources are put together."""
+
+import os
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+# Single-run backfills are what makes a range one run; Dagster still calls the parameter beta.
+warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy.*")
+
+from jobs.groups import RESEARCH_JOB, TRADING_JOB, group_jobs  # noqa: E402
+from jobs.schedules import daily_schedule  # noqa: E402
+from resources.configurable import (  # noqa: E402
+    AlertsResource,
+    BrokerResource,
+    ClockResource,
+    LakeResource,
+    LedgerResource,
+    SourceResource,
+)
+from sensors.alerts import alerts_sensor  # noqa: E402
+from sensors.next_stage import next_stage_sensors  # noqa: E402
+from trading_assets.backtests import backtest_assets  # noqa: E402
+from trading_assets.bars import bar_assets  # noqa: E402
+from trading_assets.checks import quality_checks, refusals_fail_the_run  # noqa: E402
+from trading_assets.configured import account_names, variant_names  # noqa: E402
+from trading_assets.features import feature_assets  # noqa: E402
+from trading_assets.market_data import market_data_assets  # noqa: E402
+from trading_assets.orders import order_assets  # noqa: E402
+from trading_assets.partitions import by_account, by_variant, session_partitions  # noqa: E402
+from trading_assets.promotion import promotion_assets  # noqa: E402
+from trading_assets.safety import safety_jobs_and_sensors  # noqa: E402
+from trading_assets.settings import Settings  # noqa: E402
+from trading_assets.signals import signal_assets  # noqa: E402
+from trading_assets.warehouse import warehouse_assets  # noqa: E402
+
+
+def build_defs(settings: Settings, *, overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """All definitions of an installation.
+
+    Args:
+        settings: where things are and which sessions there are.
+        overrides: resources by name that replace the configured ones (lake, ledger, source, brokers, alerts, clock).
+
+    Raises:
+        ConfigError: a setting, variant or account file is wrong.
+    """
+    sessions = session_partitions(settings)
+    variants, accounts = variant_names(settings), account_names(settings)
+    session_variant, session_account = by_variant(sessions, variants), by_account(sessions, accounts)
+    partitions_of: list[tuple[list[dg.AssetsDefinition], dg.PartitionsDefinition[Any]]] = [
+        (market_data_assets(settings, sessions), sessions),
+        (bar_assets(settings, sessions), sessions),
+        (feature_assets(settings, sessions), sessions),
+        (signal_assets(settings, session_variant), session_variant),
+        (backtest_assets(settings, session_variant), session_variant),
+        (promotion_assets(settings, session_variant), session_variant),
+        (order_assets(settings, session_account), session_account),
+        (warehouse_assets(settings, sessions), sessions),
+    ]
+    assets = [asset for group, _ in partitions_of for asset in group]
+    contracted = [
+        key.to_user_string()
+        for asset in assets
+        for key in asset.keys
+        if any(check.asset_key == key for check in asset.check_keys)
+    ]
+    jobs = {job.name: job for job in group_jobs()}
+    safety = safety_jobs_and_sensors(settings, jobs, accounts, variants)
+    return dg.Definitions(
+        assets=assets,
+        asset_checks=[*(refusals_fail_the_run(name) for name in contracted), *quality_checks(settings)],
+        jobs=[*jobs.values(), *safety.jobs],
+        schedules=[daily_schedule(jobs["market_data_job"], sessions)],
+        sensors=[
+            *next_stage_sensors(jobs, {RESEARCH_JOB: variants, TRADING_JOB: accounts}),
+            alerts_sensor(),
+            *safety.sensors,
+        ],
+        resources={**configured_resources(settings), **(overrides or {})},
+        executor=dg.in_process_executor,
+    )
+
+
+def configured_resources(settings: Settings) -> dict[str, Any]:
+    """The resources that the settings ask for. What may carry a password is passed by name of its variable."""
+    ledger_url = dg.EnvVar("LEDGER_URL") if os.environ.get("LEDGER_URL") else settings.ledger_url
+    lake_uri = dg.EnvVar("LAKE_URI") if os.environ.get("LAKE_URI") else settings.lake_uri
+    return {
+        "lake": LakeResource(uri=lake_uri),
+        "ledger": LedgerResource(url=ledger_url),
+        "source": SourceResource(path=str(settings.source_path), calendar=settings.calendar),
+        "brokers": BrokerResource(state_dir=str(settings.home / "broker")),
+        "alerts": AlertsResource(
+            folder=str(settings.home / "alerts"),
+            channel=settings.alerts.channel,
+            token_env=settings.alerts.token_env,
+            base_url=settings.alerts.base_url,
+            ui_url=settings.alerts.ui_url,
+        ),
+        "clock": ClockResource(),
+    }
+
+
+defs = build_defs(Settings.load())

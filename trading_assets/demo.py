@@ -1,0 +1,224 @@
+"""`trading demo`: the whole chain on a synthetic market or on a person's own minutes, from raw rows to paper orders."""
+
+import datetime as dt
+import logging
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import yaml
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from jobs.groups import MARKET_DATA_JOB, PROMOTION_JOB, REPORT_JOB, RESEARCH_JOB, TRADING_JOB
+from trading.errors import DataError
+from trading_assets.configured import account_names, variant_names
+from trading_assets.runs import RunOutcome, contiguous, local_instance, run_job
+from trading_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from trading.ports.sources import BarSource
+
+SYNTHETIC_LABEL = "SYNTHETIC market (seed {seed}): made-up prices, no merit in any figure"
+SYNTHETIC_SEED = 7
+
+
+@dataclass
+class DemoResult:
+    """What a demo did: the outcome of each run, and how long the whole took."""
+
+    settings: Settings
+    sessions: list[dt.date]
+    outcomes: list[RunOutcome] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def total(self, kind: str) -> int:
+        return sum(sum(getattr(outcome, kind).values()) for outcome in self.outcomes)
+
+    @property
+    def failed(self) -> list[RunOutcome]:
+        return [outcome for outcome in self.outcomes if not outcome.success]
+
+
+def default_home(data: Path | None) -> Path:
+    """Each data folder has a home of its own, so that two markets never mix in one lake."""
+    base = Path(os.environ.get("TRADING_HOME") or Path(".trading") / "demo")
+    if data is None:
+        return base
+    slug = re.sub(r"[^a-z0-9]+", "-", data.resolve().name.lower()).strip("-") or "data"
+    return base.parent / slug
+
+
+def run_demo(home: Path, data: Path | None, console: Console) -> DemoResult:
+    """Run the chain; idempotent, a second run publishes nothing and sends nothing.
+
+    Raises:
+        ConfigError, DataError: the folder cannot be used; the message says what would be right.
+    """
+    started = time.monotonic()
+    with console.status("reading the data folder"):
+        settings, source = _prepare(home, data, console)
+        sessions = sorted(source.sessions(settings.calendar))
+    result = DemoResult(settings, sessions, problems=[str(problem) for problem in source.problems()])
+    if not sessions:
+        raise DataError(
+            f"{settings.source_path} holds no row on a session of {settings.calendar}; "
+            "every timestamp falls on a holiday or a weekend. Is the calendar right (setting `calendar`)?"
+        )
+    console.print(
+        f"[bold]{settings.label}[/bold]\n{len(source.symbols())} Symbols, {len(sessions)} sessions, "
+        f"{sessions[0]} to {sessions[-1]}; home {settings.home}"
+    )
+    for problem in result.problems:
+        console.print(f"[yellow]left out:[/yellow] {problem}")
+
+    from trading_assets.definitions import build_defs
+
+    defs = build_defs(settings)
+    with local_instance(settings) as instance, _quiet_dagster(), _bar(console) as bar:
+        for stage in _stages(settings, sessions):
+            task = bar.add_task(stage.title, total=stage.steps, asset="")
+            job = defs.resolve_job_def(stage.job)
+            for first, last in stage.ranges:
+                outcome = run_job(
+                    job,
+                    instance,
+                    first,
+                    last,
+                    tags={"started_by": "trading demo"},
+                    progress=lambda asset, steps, task=task: bar.update(task, advance=steps, asset=asset),  # type: ignore[misc]
+                )
+                result.outcomes.append(outcome)
+            bar.update(task, total=bar.tasks[task].completed, asset="")
+        _alert_about(result, instance)
+    result.seconds = time.monotonic() - started
+    return result
+
+
+@dataclass(frozen=True)
+class _Stage:
+    title: str
+    job: str
+    ranges: list[tuple[str, str]]
+    steps: int
+
+
+def _stages(settings: Settings, sessions: list[dt.date]) -> Iterator[_Stage]:
+    from trading.sessions import get_calendar
+
+    calendar = get_calendar(settings.calendar)
+    spans = contiguous(sessions, calendar.sessions(sessions[0], sessions[-1]))
+    variants, accounts = variant_names(settings), account_names(settings)
+    days = len(sessions)
+    alone = [(first.isoformat(), last.isoformat()) for first, last in spans]
+    # Dagster orders the dimensions of a key by name: account|session, session|variant.
+    by_variant = [(f"{first}|{variants[0]}", f"{last}|{variants[-1]}") for first, last in alone]
+    by_account = [(f"{accounts[0]}|{first}", f"{accounts[-1]}|{last}") for first, last in alone]
+    last_only = [(alone[-1][1], alone[-1][1])]
+    yield _Stage("market data and bars", MARKET_DATA_JOB, alone, days * 8)
+    yield _Stage("signals and backtests", RESEARCH_JOB, by_variant, days * len(variants) * 2)
+    yield _Stage("promotion decisions", PROMOTION_JOB, by_variant, days * len(variants))
+    yield _Stage("paper trading", TRADING_JOB, by_account, days * len(accounts) * 4)
+    yield _Stage("warehouse and report", REPORT_JOB, last_only, 2)
+
+
+def _prepare(home: Path, data: Path | None, console: Console) -> tuple[Settings, "BarSource"]:
+    """Write the home's platform.yaml for this data and open the source."""
+    from resources.sources.folder import FolderSource
+
+    home.mkdir(parents=True, exist_ok=True)
+    if data is None:
+        from resources.sources.synthetic_package import write_package
+
+        folder = home / "data"
+        label = SYNTHETIC_LABEL.format(seed=SYNTHETIC_SEED)
+        write_package(folder, seed=SYNTHETIC_SEED)
+    else:
+        folder = data.resolve()
+        label = f"{folder.name}: minutes from {folder}"
+    calendar = Settings.load(home).calendar
+    source = FolderSource(folder, calendar=calendar)
+    sessions = sorted(source.sessions(calendar))
+    content = {
+        "label": label,
+        "source": {"kind": "folder", "path": str(folder)},
+        "promotion_policy": "demo/promotion.yaml",
+        "universe": "demo/universe.yaml",
+    }
+    if sessions:
+        content |= {"first_session": sessions[0].isoformat(), "last_session": sessions[-1].isoformat()}
+    _write_once(home / "platform.yaml", content)
+    return Settings.load(home), source
+
+
+def _write_once(file: Path, content: dict[str, object]) -> None:
+    """Settings of a demo home follow its data; a person's own lines in it are kept."""
+    existing = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
+    merged = {**(existing or {}), **content}
+    if merged == existing:
+        return
+    partial = file.with_suffix(f".{os.getpid()}.part")
+    partial.write_text(
+        "# Written by `trading demo`; what it says wins over configs/platform.yaml.\n"
+        + yaml.safe_dump(merged, sort_keys=False, allow_unicode=True),
+        encoding="utf-8",
+    )
+    partial.replace(file)
+
+
+def _alert_about(result: DemoResult, instance: dg.DagsterInstance) -> None:
+    """Without a daemon beside it the demo raises the alerts of its own runs, as the sensor would."""
+    from resources.configurable import ClockResource
+    from sensors.alerts import alerts_of_run
+    from trading_assets.definitions import configured_resources
+
+    alerts = configured_resources(result.settings)["alerts"]
+    sink, clock = alerts.open(), ClockResource()
+    for outcome in result.outcomes:
+        run = instance.get_run_by_id(outcome.run_id)
+        if run is not None:
+            for alert in alerts_of_run(instance, run, alerts.ui_url, clock):
+                sink.send(alert)
+
+
+@contextmanager
+def _quiet_dagster() -> Iterator[None]:
+    """Dagster logs every event to stderr; the progress bar says the same in less."""
+    loggers = [logging.getLogger(name) for name in ("dagster", "dagster._core.execution.plan.active")]
+    before = [(logger, logger.level) for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in before:
+            logger.setLevel(level)
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description:<22}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("[dim]{task.fields[asset]}"),
+        console=console,
+    )
+
+
+def counts(outcomes: list[RunOutcome], kind: str) -> Counter[str]:
+    """Partitions by asset over all runs."""
+    total: Counter[str] = Counter()
+    for outcome in outcomes:
+        total.update(getattr(outcome, kind))
+    return total
