@@ -1,0 +1,524 @@
+"""The embedded lake itself: the protocol's calls, each one short transaction."""
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from resources.lake.embedded import maintenance
+from resources.lake.embedded.database import Database
+from resources.lake.embedded.history import (
+    CommitRow,
+    commit_by_id,
+    commits_with_prefix,
+    insert_commit,
+    merge_base,
+    to_micros,
+    walk,
+    walk_path,
+)
+from resources.lake.embedded.merging import conflicting, merge_trees
+from resources.lake.embedded.objects import ObjectFiles
+from resources.lake.embedded.staging import (
+    Staged,
+    effective,
+    listing,
+    object_info,
+    overlaid,
+    stage,
+    stage_removals,
+    staged_at,
+    staged_below,
+    unstage,
+)
+from resources.lake.embedded.tree import EMPTY, Entry, diff, edit, lookup, upper_bound
+from resources.lake.errors import (
+    AlreadyExists,
+    Contention,
+    DirtyBranch,
+    Forbidden,
+    NoChanges,
+    ObjectNotFound,
+    PreconditionFailed,
+    RefNotFound,
+    Unsupported,
+)
+from resources.lake.protocol import (
+    MAIN,
+    Change,
+    Commit,
+    DiffMode,
+    MergeResult,
+    MergeStrategy,
+    ObjectInfo,
+    Prefix,
+    check_metadata,
+    check_path,
+    check_ref_name,
+)
+
+_PUT_ATTEMPTS = 5
+_HEX = frozenset("0123456789abcdef")
+
+
+class _Branch(NamedTuple):
+    id: int
+    name: str
+    head: str
+
+
+class EmbeddedLake:
+    """A :class:`resources.lake.Lake` in one directory, for any number of threads and processes of one machine.
+
+    The directory must lie on a local file system: SQLite's WAL mode needs shared memory.
+    """
+
+    def __init__(self, directory: Path, *, clock: Callable[[], datetime]) -> None:
+        self.directory = directory
+        self._clock = clock
+        self._objects = ObjectFiles(directory)
+        self._database = Database(directory / "lake.db")
+        self._thread = threading.local()
+        if not self._database.file.exists():
+            self._objects.create()
+        if self._database.create():
+            self._objects.create()
+            self._first_commit()
+
+    @property
+    def uri(self) -> str:
+        return self.directory.absolute().as_uri()
+
+    def _first_commit(self) -> None:
+        with self._database.write() as sql:
+            if sql.execute("SELECT 1 FROM branches").fetchone():
+                return
+            root, now = self._database.save(EMPTY), self._now()
+            first = insert_commit(
+                sql,
+                root=root,
+                parents=[],
+                message="Repository created",
+                metadata={},
+                created=now,
+                changed=(),
+            )
+            sql.execute("INSERT INTO branches (name, head, created) VALUES (?, ?, ?)", (MAIN, first.id, now))
+
+    # refs
+
+    def resolve(self, ref: str) -> str:
+        with self._database.read() as sql:
+            return self._find(sql, ref)[0].id
+
+    def create_branch(self, name: str, source: str) -> str:
+        check_ref_name(name, "branch")
+        with self._write() as sql:
+            self._check_unused(sql, name)
+            commit, _ = self._find(sql, source)
+            commit.tree()
+            sql.execute(
+                "INSERT INTO branches (name, head, created) VALUES (?, ?, ?)", (name, commit.id, self._now())
+            )
+        return commit.id
+
+    def delete_branch(self, name: str) -> None:
+        if name == MAIN:
+            raise Forbidden(f"branch {name}: the default branch cannot be deleted")
+        with self._write() as sql:
+            branch = self._branch(sql, name)
+            sql.execute("DELETE FROM staging WHERE branch = ?", (branch.id,))
+            sql.execute("DELETE FROM branches WHERE id = ?", (branch.id,))
+
+    def list_branches(self, prefix: str = "") -> dict[str, str]:
+        return self._refs("branches", prefix)
+
+    def create_tag(self, name: str, ref: str) -> str:
+        check_ref_name(name, "tag")
+        with self._write() as sql:
+            self._check_unused(sql, name)
+            commit, _ = self._find(sql, ref)
+            commit.tree()
+            sql.execute(
+                "INSERT INTO tags (name, head, created) VALUES (?, ?, ?)", (name, commit.id, self._now())
+            )
+        return commit.id
+
+    def delete_tag(self, name: str) -> None:
+        with self._write() as sql:
+            if not sql.execute("DELETE FROM tags WHERE name = ?", (name,)).rowcount:
+                raise RefNotFound(f"no tag {name!r}")
+
+    def list_tags(self, prefix: str = "") -> dict[str, str]:
+        return self._refs("tags", prefix)
+
+    # objects
+
+    def put(
+        self,
+        branch: str,
+        path: str,
+        data: bytes | Path,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        if_absent: bool = False,
+    ) -> ObjectInfo:
+        check_path(path)
+        pairs = check_metadata(metadata)
+        with self._database.read() as sql:
+            target = self._writable(sql, branch)
+            if if_absent:
+                self._check_absent(sql, target, path)
+        for _ in range(_PUT_ATTEMPTS):
+            checksum, size = self._objects.write(data)
+            with self._write() as sql:
+                if not self._objects.exists(checksum):
+                    continue  # garbage collection took it between the two lines; staged, it is safe from that
+                target = self._writable(sql, branch)
+                if if_absent:
+                    self._check_absent(sql, target, path)
+                entry = Entry(path, checksum, size, pairs, self._now())
+                stage(sql, target.id, entry)
+            return object_info(entry)
+        raise Contention(f"{branch}/{path}: the object was removed {_PUT_ATTEMPTS} times while being staged")
+
+    def delete(self, branch: str, paths: str | Iterable[str]) -> None:
+        wanted = {check_path(path) for path in ([paths] if isinstance(paths, str) else paths)}
+        with self._write() as sql:
+            target = self._writable(sql, branch)
+            root = commit_by_id(sql, target.head).tree()
+            stage_removals(sql, self._database, target.id, root, wanted)
+
+    def get(self, ref: str, path: str, *, byte_range: tuple[int, int] | None = None) -> bytes:
+        entry = self._entry(ref, path)
+        return self._objects.read(entry.checksum, entry.size, f"{ref}/{path}", byte_range)
+
+    def stat(self, ref: str, path: str) -> ObjectInfo:
+        return object_info(self._entry(ref, path))
+
+    def local_path(self, ref: str, path: str) -> Path:
+        """The object's own file: read-only, named by the SHA-256 of its content, never changed."""
+        entry = self._entry(ref, path)
+        return self._objects.checked_path(entry.checksum, entry.size, f"{ref}/{path}")
+
+    def local_paths(self, ref: str, prefix: str = "") -> dict[str, Path]:
+        root, staged = self._view(ref, prefix)
+        return {
+            entry.path: self._objects.checked_path(entry.checksum, entry.size, f"{ref}/{entry.path}")
+            for entry in overlaid(self._database, root, staged, prefix, upper_bound(prefix))
+        }
+
+    def list(
+        self, ref: str, prefix: str = "", *, after: str = "", delimiter: str | None = None
+    ) -> Iterator[ObjectInfo | Prefix]:
+        root, staged = self._view(ref, prefix)
+        return listing(self._database, root, staged, prefix, after, delimiter)
+
+    def uncommitted(self, branch: str, prefix: str = "") -> Iterator[Change]:
+        with self._database.read() as sql:
+            target = self._branch(sql, branch)
+            root = commit_by_id(sql, target.head).tree()
+            staged = effective(self._database, root, staged_below(sql, target.id, prefix))
+        return (_change(path, lookup(self._database, root, path), entry) for path, entry in staged.items())
+
+    # commits
+
+    def commit(
+        self,
+        branch: str,
+        message: str,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        allow_empty: bool = False,
+    ) -> Commit:
+        pairs = check_metadata(metadata)
+        with self._write() as sql:
+            target = self._writable(sql, branch)
+            head = commit_by_id(sql, target.head)
+            edits = effective(self._database, head.tree(), staged_below(sql, target.id))
+            if not edits and not allow_empty:
+                raise NoChanges(f"branch {branch}: nothing staged differs from its head {head.id}")
+            root = edit(self._database, head.root, edits)
+            unstage(sql, target.id)
+            return self._advance(sql, target, root, [head], message, pairs, edits).commit()
+
+    def merge(
+        self,
+        source: str,
+        dest: str,
+        message: str,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        strategy: MergeStrategy | None = None,
+    ) -> MergeResult:
+        pairs = check_metadata(metadata)
+        with self._database.write() as sql:
+            target = self._branch(sql, dest)
+            head = commit_by_id(sql, target.head)
+            incoming, _ = self._find(sql, source)
+            base = merge_base(sql, head, incoming)
+            if base.id == incoming.id:
+                return MergeResult(head.id, already_merged=True)
+            self._check_clean(sql, target, head)
+            root, edits = merge_trees(self._database, base.tree(), incoming.tree(), head.tree(), strategy)
+            merged = self._advance(sql, target, root, [head, incoming], message, pairs, edits)
+        return MergeResult(merged.id, already_merged=False)
+
+    def diff(
+        self, left: str, right: str, *, mode: DiffMode = "three_dot", prefix: str = ""
+    ) -> Iterator[Change]:
+        stop = upper_bound(prefix)
+        if mode not in ("two_dot", "three_dot"):
+            raise Unsupported(f"diff mode {mode!r}: must be two_dot or three_dot")
+        with self._database.read() as sql:
+            a, b = self._find(sql, left)[0], self._find(sql, right)[0]
+            base = merge_base(sql, a, b).tree() if mode == "three_dot" else a.tree()
+        if mode == "three_dot":
+            left_root = a.tree()
+            return (
+                Change(path, "conflict")
+                if conflicting(self._database, left_root, before, after, path)
+                else _change(path, before, after)
+                for path, before, after in diff(self._database, base, b.tree(), prefix, stop)
+            )
+        root, staged = self._view(right, prefix)
+        if staged:
+            return self._diff_staged(base, root, staged, prefix, stop)
+        return (_change(*sides) for sides in diff(self._database, base, root, prefix, stop))
+
+    def _diff_staged(
+        self, left: str, right: str, staged: Staged, prefix: str, stop: str | None
+    ) -> Iterator[Change]:
+        changes = {path: (a, b) for path, a, b in diff(self._database, left, right, prefix, stop)}
+        for path, entry in staged.items():
+            before = lookup(self._database, left, path)
+            changes.pop(path, None)
+            if (before is None) != (entry is None) or (before is not None and not before.same(entry)):
+                changes[path] = (before, entry)
+        for path in sorted(changes):
+            yield _change(path, *changes[path])
+
+    def log(
+        self, ref: str, *, limit: int | None = None, first_parent: bool = False, path: str | None = None
+    ) -> Iterator[Commit]:
+        with self._database.read() as sql:
+            head, _ = self._find(sql, ref)
+        return self._log(head, limit, first_parent, path)
+
+    def _log(
+        self, head: CommitRow, limit: int | None, first_parent: bool, path: str | None
+    ) -> Iterator[Commit]:
+        # commits never change, so the walk needs no transaction held open between two steps of a slow caller
+        sql = self._database.connection()
+        rows = (
+            walk(sql, head, first_parent=first_parent)
+            if path is None
+            else walk_path(sql, head, path, first_parent=first_parent)
+        )
+        for number, row in enumerate(rows):
+            if limit is not None and number >= limit:
+                return
+            yield row.commit()
+
+    def get_commit(self, ref: str) -> Commit:
+        with self._database.read() as sql:
+            return self._find(sql, ref)[0].commit()
+
+    def merge_base(self, a: str, b: str) -> str:
+        with self._database.read() as sql:
+            return merge_base(sql, self._find(sql, a)[0], self._find(sql, b)[0]).id
+
+    def discard(self, branch: str, path: str | None = None, prefix: str | None = None) -> None:
+        with self._write() as sql:
+            unstage(sql, self._branch(sql, branch).id, path=path, prefix=prefix)
+
+    def rollback(self, branch: str, to: str) -> str:
+        with self._write() as sql:
+            target = self._writable(sql, branch)
+            commit, _ = self._find(sql, to)
+            commit.tree()
+            self._check_clean(sql, target, commit_by_id(sql, target.head))
+            sql.execute("UPDATE branches SET head = ? WHERE id = ?", (commit.id, target.id))
+        return commit.id
+
+    def revert(self, branch: str, commit: str, *, parent: int = 0) -> Commit:
+        with self._write() as sql:
+            target = self._writable(sql, branch)
+            head = commit_by_id(sql, target.head)
+            undone, _ = self._find(sql, commit)
+            parents = undone.parent_ids()
+            if not parents or not 0 <= parent <= len(parents) or (parent == 0 and len(parents) > 1):
+                raise PreconditionFailed(
+                    f"revert of {undone.id} with parent={parent}: it has {len(parents)} parents; "
+                    + (
+                        f"give parent=1 to {len(parents)}"
+                        if parents
+                        else "the first commit cannot be reverted"
+                    )
+                )
+            self._check_clean(sql, target, head)
+            before = commit_by_id(sql, parents[max(parent - 1, 0)])
+            root, edits = merge_trees(self._database, undone.tree(), before.tree(), head.tree(), None)
+            if not edits:
+                raise NoChanges(f"branch {branch}: reverting {undone.id} changes nothing")
+            message = f"Revert {undone.id}"
+            return self._advance(sql, target, root, [head], message, {}, edits).commit()
+
+    # upkeep
+
+    def verify(self) -> Iterator[maintenance.Problem]:
+        """Check every object, tree node and commit that is not expired; yield what is damaged or missing."""
+        return maintenance.verify(self._database, self._objects)
+
+    def gc(
+        self,
+        retention: timedelta,
+        *,
+        dry_run: bool = False,
+        grace: timedelta = timedelta(hours=1),
+    ) -> maintenance.GcReport:
+        """Remove the content that no branch head, tag, staging or commit of the last ``retention`` reaches.
+
+        ``grace``: files younger than this stay in any case. Commits on a branch keep their record for ever.
+        """
+        return maintenance.collect(
+            self._database,
+            self._objects,
+            horizon=to_micros(self._clock() - retention),
+            grace_seconds=grace.total_seconds(),
+            dry_run=dry_run,
+        )
+
+    @contextlib.contextmanager
+    def unsynced(self) -> Iterator[None]:
+        depth = getattr(self._thread, "unsynced", 0)
+        self._thread.unsynced = depth + 1
+        try:
+            yield
+        finally:
+            self._thread.unsynced = depth
+
+    def close(self) -> None:
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # shared steps
+
+    def _now(self) -> int:
+        return to_micros(self._clock())
+
+    def _write(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
+        return self._database.write(synced=not getattr(self._thread, "unsynced", 0))
+
+    def _refs(self, table: str, prefix: str) -> dict[str, str]:
+        with self._database.read() as sql:
+            rows = sql.execute(
+                f"SELECT name, head FROM {table} WHERE substr(name, 1, ?) = ? ORDER BY name",
+                (len(prefix), prefix),
+            )
+            return dict(rows.fetchall())
+
+    def _find(self, sql: sqlite3.Connection, ref: str) -> tuple[CommitRow, int | None]:
+        """The commit of a ref and, for a plain branch name, the branch whose staging belongs to the view."""
+        name, committed = (ref[:-1], True) if ref.endswith("@") else (ref, False)
+        row = sql.execute("SELECT id, head FROM branches WHERE name = ?", (name,)).fetchone()
+        if row is not None:
+            return commit_by_id(sql, row[1]), None if committed else row[0]
+        if not committed:
+            row = sql.execute("SELECT head FROM tags WHERE name = ?", (ref,)).fetchone()
+            if row is not None:
+                return commit_by_id(sql, row[0]), None
+            if ref and _HEX.issuperset(ref):
+                found = commits_with_prefix(sql, ref)
+                if len(found) == 1:
+                    return found[0], None
+                if found:
+                    raise RefNotFound(f"commit id {ref!r} is ambiguous: give more digits")
+        raise RefNotFound(f"no branch, tag or commit {ref!r} in {self.directory}")
+
+    def _branch(self, sql: sqlite3.Connection, name: str) -> _Branch:
+        row = sql.execute("SELECT id, name, head FROM branches WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            raise RefNotFound(f"no branch {name!r} in {self.directory}")
+        return _Branch._make(row)
+
+    def _writable(self, sql: sqlite3.Connection, name: str) -> _Branch:
+        if name == MAIN:
+            raise Forbidden(f"branch {name} is protected: write to a branch of it, then merge")
+        return self._branch(sql, name)
+
+    @staticmethod
+    def _check_unused(sql: sqlite3.Connection, name: str) -> None:
+        for table, kind in (("branches", "branch"), ("tags", "tag")):
+            if sql.execute(f"SELECT 1 FROM {table} WHERE name = ?", (name,)).fetchone():
+                raise AlreadyExists(f"a {kind} {name!r} exists")
+
+    def _check_absent(self, sql: sqlite3.Connection, branch: _Branch, path: str) -> None:
+        is_staged, entry = staged_at(sql, branch.id, path)
+        if not is_staged:
+            entry = lookup(self._database, commit_by_id(sql, branch.head).tree(), path)
+        if entry is not None:
+            raise PreconditionFailed(f"{branch.name}/{path}: exists, and if_absent was asked for")
+
+    def _check_clean(self, sql: sqlite3.Connection, branch: _Branch, head: CommitRow) -> None:
+        """Raises DirtyBranch. What was staged without a difference must not turn into one when the head moves."""
+        staged = effective(self._database, head.tree(), staged_below(sql, branch.id))
+        if staged:
+            raise DirtyBranch(
+                f"branch {branch.name}: {len(staged)} uncommitted changes, {next(iter(staged))} first; "
+                "commit or discard them"
+            )
+        unstage(sql, branch.id)
+
+    def _advance(
+        self,
+        sql: sqlite3.Connection,
+        branch: _Branch,
+        root: str,
+        parents: "list[CommitRow]",
+        message: str,
+        metadata: Mapping[str, str],
+        edits: Iterable[str],
+    ) -> CommitRow:
+        commit = insert_commit(
+            sql,
+            root=root,
+            parents=parents,
+            message=message,
+            metadata=metadata,
+            created=self._now(),
+            changed=edits,
+        )
+        sql.execute("UPDATE branches SET head = ? WHERE id = ?", (commit.id, branch.id))
+        return commit
+
+    def _view(self, ref: str, prefix: str) -> tuple[str, Staged]:
+        with self._database.read() as sql:
+            commit, branch = self._find(sql, ref)
+            return commit.tree(), {} if branch is None else staged_below(sql, branch, prefix)
+
+    def _entry(self, ref: str, path: str) -> Entry:
+        check_path(path)
+        with self._database.read() as sql:
+            commit, branch = self._find(sql, ref)
+            is_staged, entry = (False, None) if branch is None else staged_at(sql, branch, path)
+            if not is_staged:
+                entry = lookup(self._database, commit.tree(), path)
+        if entry is None:
+            raise ObjectNotFound(f"no object {path!r} at {ref!r} (commit {commit.id})")
+        return entry
+
+
+def _change(path: str, before: Entry | None, after: Entry | None) -> Change:
+    return Change(path, "added" if before is None else "removed" if after is None else "changed")
