@@ -1,0 +1,58 @@
+"""Stops and targets of sparse setups, free of float noise."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import polars as pl
+
+from trading.instruments import Instrument
+
+_DIGITS = 15
+"""Every decimal of up to 15 significant digits has a float of its own, so rounding to 15 digits takes away
+the noise of the arithmetic (100.1 - 0.2 = 99.89999999999999) and nothing else. Without it a level that
+belongs on the tick grid would be rounded one whole tick away."""
+
+
+def instrument_of(symbol: str, instruments: Mapping[str, Instrument] | None) -> Instrument:
+    """The instrument of ``symbol``; the defaults of :class:`Instrument` where none is given."""
+    known = None if instruments is None else instruments.get(symbol)
+    return Instrument(symbol=symbol) if known is None else known
+
+
+def clean(level: pl.Expr) -> pl.Expr:
+    """A computed level as the decimal that it means."""
+    return level.round_sig_figs(_DIGITS)
+
+
+def longest_stop(setups: pl.DataFrame, ticks: int, instruments: Mapping[str, Instrument] | None) -> pl.Series:
+    """``ticks`` times the tick size of each row's Symbol, in price units (Float64)."""
+    symbols = setups["Symbol"].unique().to_list()
+    spans = {s: float(Decimal(ticks) * instrument_of(s, instruments).tick) for s in symbols}
+    return setups.select(
+        pl.col("Symbol").replace_strict(list(spans), list(spans.values()), return_dtype=pl.Float64)
+    ).to_series()
+
+
+def with_targets(setups: pl.DataFrame, risk_reward: float) -> pl.DataFrame:
+    """``setups`` with sides of zero stop distance taken out and targets added.
+
+    Args:
+        setups: Float64 columns long_entry, sl_long, short_entry, sl_short.
+        risk_reward: distance of the target from the entry, in stop distances.
+
+    Returns:
+        The rows that have a side left, with tp_long and tp_short.
+    """
+    col = pl.col
+    long, short = col("long_entry") > col("sl_long"), col("short_entry") < col("sl_short")
+    return (
+        setups.with_columns(
+            *(pl.when(long).then(col(name)).alias(name) for name in ("long_entry", "sl_long")),
+            *(pl.when(short).then(col(name)).alias(name) for name in ("short_entry", "sl_short")),
+        )
+        .filter(col("long_entry").is_not_null() | col("short_entry").is_not_null())
+        .with_columns(
+            tp_long=clean(col("long_entry") + risk_reward * (col("long_entry") - col("sl_long"))),
+            tp_short=clean(col("short_entry") - risk_reward * (col("sl_short") - col("short_entry"))),
+        )
+    )
