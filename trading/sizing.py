@@ -78,7 +78,9 @@ class KellySizing(_Sizing):
 Sizing = Annotated[FixedSizing | PctOfEquitySizing | RiskSizing | KellySizing, Field(discriminator="mode")]
 
 
-def kelly_pct(sizing: KellySizing, closed_pnl: Sequence[Number], closed_trades: int | None = None) -> Fraction:
+def kelly_pct(
+    sizing: KellySizing, closed_pnl: Sequence[Number], closed_trades: int | None = None
+) -> Fraction:
     """Percent of equity to risk; 0 when the Kelly fraction is not positive.
 
     Args:
@@ -128,7 +130,9 @@ def quantity(
     level = exact(entry)
     distance = abs(level - exact(stop))
     if level <= 0 or distance == 0:
-        raise DataError(f"cannot size an entry of {entry!r} with a stop of {stop!r}: they must differ and be positive")
+        raise DataError(
+            f"cannot size an entry of {entry!r} with a stop of {stop!r}: they must differ and be positive"
+        )
     funds = exact(equity if sizing.equity is None else sizing.equity)
     lot = exact(instrument.lot_size)
     if isinstance(sizing, PctOfEquitySizing):

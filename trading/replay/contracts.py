@@ -6,6 +6,7 @@ Checks are polars expressions over whole columns (a few milliseconds a million b
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,9 @@ def violation(contract: str, rule: str, says: str, rows: pl.DataFrame | None = N
         with pl.Config(tbl_rows=_SHOWN, tbl_cols=-1, tbl_hide_dataframe_shape=True, tbl_width_chars=200):
             details = str(rows.head(_SHOWN))
         says = f"{says}; {rows.height} offending row(s), the first:\n{details}"
-    return ContractViolation(f"contract {contract!r}, rule {rule!r}: {says}", contract=contract, rule=rule, details=details)
+    return ContractViolation(
+        f"contract {contract!r}, rule {rule!r}: {says}", contract=contract, rule=rule, details=details
+    )
 
 
 def check_columns(frame: pl.DataFrame, contract: str, wanted: Mapping[str, pl.DataType]) -> None:
@@ -116,7 +119,10 @@ def read_bars(bars: pl.DataFrame, contract: str = "replay.bars") -> BarArrays:
     if nulls:
         any_null = pl.any_horizontal(pl.col(name).is_null() for name in nulls)
         raise violation(
-            contract, "null", f"no value may be null, in {sorted(nulls)}", frame.with_row_index("row").filter(any_null)
+            contract,
+            "null",
+            f"no value may be null, in {sorted(nulls)}",
+            frame.with_row_index("row").filter(any_null),
         )
     bad_price = pl.any_horizontal(~(pl.col(name).is_finite() & (pl.col(name) > 0)) for name in _PRICES)
     open_, high, low, close = (pl.col(name) for name in _PRICES)
@@ -141,14 +147,20 @@ def read_bars(bars: pl.DataFrame, contract: str = "replay.bars") -> BarArrays:
         new_symbol[1:] = _array((frame["Symbol"] != frame["Symbol"].shift(1)).slice(1))
     start = np.append(np.flatnonzero(new_symbol), n).astype(np.int64)
     symbols: list[str] = frame["Symbol"].gather(start[:-1]).to_list()
-    if any(a >= b for a, b in zip(symbols, symbols[1:], strict=False)):
-        _refuse_order(frame, contract, symbols)
+    if any(a >= b for a, b in pairwise(symbols)):
+        before = pl.col("Symbol").shift(1)
+        back = frame.with_row_index("row").filter((pl.col("Symbol") < before).fill_null(False))
+        raise violation(contract, "order", "bars must be sorted by (Symbol, Timestamp)", back)
     same_symbol = ~new_symbol[1:]
     step = ts[1:] - ts[:-1]
     for rule, bad, says in (
         ("duplicate", same_symbol & (step == 0), "a Symbol may have one bar a Timestamp"),
         ("order", same_symbol & (step < 0), "bars must be sorted by (Symbol, Timestamp)"),
-        ("session_order", same_symbol & (days[1:] < days[:-1]), "a Symbol's session must not go back in time"),
+        (
+            "session_order",
+            same_symbol & (days[1:] < days[:-1]),
+            "a Symbol's session must not go back in time",
+        ),
     ):
         if bad.any():
             rows = np.flatnonzero(bad) + 1
@@ -161,14 +173,8 @@ def read_bars(bars: pl.DataFrame, contract: str = "replay.bars") -> BarArrays:
     if n:
         np.cumsum(last[:-1], out=ended_before[1:])
     session = ended_before - np.repeat(ended_before[start[:-1]], np.diff(start))
-    prices = [_array(frame[name]) for name in _PRICES]
-    return BarArrays(symbols, start, ts, *prices, last=last, session=session)
-
-
-def _refuse_order(frame: pl.DataFrame, contract: str, symbols: Sequence[str]) -> None:
-    before = pl.col("Symbol").shift(1)
-    rows = frame.with_row_index("row").filter((pl.col("Symbol") < before).fill_null(False))
-    raise violation(contract, "order", "bars must be sorted by (Symbol, Timestamp)", rows)
+    o, h, lo, c = (_array(frame[name]) for name in _PRICES)
+    return BarArrays(symbols, start, ts, o, h, lo, c, last, session)
 
 
 def _array(series: pl.Series) -> Any:
@@ -196,7 +202,10 @@ def check_instruments(
 
 
 def read_signals(
-    signals: pl.DataFrame, bars: BarArrays, instruments: Sequence[Instrument], contract: str = "replay.signals"
+    signals: pl.DataFrame,
+    bars: BarArrays,
+    instruments: Sequence[Instrument],
+    contract: str = "replay.signals",
 ) -> SignalArrays:
     """Check the signals' contract against their bars, and read them with every level rounded to its tick.
 
@@ -205,24 +214,34 @@ def read_signals(
             duplicate, no_bar.
     """
     check_columns(signals, contract, SIGNALS)
-    frame = signals.select(
-        "Symbol", "Timestamp", *(pl.col(name).cast(pl.Float64) for name in LEVELS)
-    ).sort("Symbol", "Timestamp")
+    frame = signals.select("Symbol", "Timestamp", *(pl.col(name).cast(pl.Float64) for name in LEVELS)).sort(
+        "Symbol", "Timestamp"
+    )
     long_entry, sl_long, tp_long, short_entry, sl_short, tp_short = (pl.col(name) for name in LEVELS)
     half_long = (long_entry.is_null() != sl_long.is_null()) | (long_entry.is_null() & tp_long.is_not_null())
-    half_short = (short_entry.is_null() != sl_short.is_null()) | (short_entry.is_null() & tp_short.is_not_null())
+    half_short = (short_entry.is_null() != sl_short.is_null()) | (
+        short_entry.is_null() & tp_short.is_not_null()
+    )
     again = pl.struct("Symbol", "Timestamp").is_duplicated()
     _check_rows(
         frame,
         contract,
         [
-            ("null", pl.col("Symbol").is_null() | pl.col("Timestamp").is_null(), "Symbol and Timestamp must be given"),
+            (
+                "null",
+                pl.col("Symbol").is_null() | pl.col("Timestamp").is_null(),
+                "Symbol and Timestamp must be given",
+            ),
             (
                 "finite",
                 pl.any_horizontal(~pl.col(name).is_finite() for name in LEVELS),
                 "levels must be finite; an absent level is null",
             ),
-            ("incomplete_side", half_long | half_short, "a side needs its entry and its sl, or none of its levels"),
+            (
+                "incomplete_side",
+                half_long | half_short,
+                "a side needs its entry and its sl, or none of its levels",
+            ),
             (
                 "stop_side",
                 (sl_long >= long_entry) | (sl_short <= short_entry),
@@ -240,7 +259,11 @@ def read_signals(
     m = frame.height
     row = np.full(m, -1, dtype=np.int64)
     owner = np.full(m, -1, dtype=np.int64)
-    levels = np.column_stack([frame[name].fill_null(np.nan).to_numpy() for name in LEVELS]) if m else np.empty((0, 6))
+    levels = (
+        np.column_stack([frame[name].fill_null(np.nan).to_numpy() for name in LEVELS])
+        if m
+        else np.empty((0, 6))
+    )
     ts = _array(frame["Timestamp"].to_physical())
     index = {symbol: i for i, symbol in enumerate(bars.symbols)}
     for symbol, first, count in _runs(frame["Symbol"]):
@@ -255,7 +278,10 @@ def read_signals(
         owner[part] = i
     if (row < 0).any():
         raise violation(
-            contract, "no_bar", "a signal must stand on a bar of its Symbol", frame.with_row_index("row").filter(row < 0)
+            contract,
+            "no_bar",
+            "a signal must stand on a bar of its Symbol",
+            frame.with_row_index("row").filter(row < 0),
         )
     levels = np.ascontiguousarray(levels)
     _round(levels, owner, instruments)

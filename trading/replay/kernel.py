@@ -83,7 +83,9 @@ def _log(events: Any, r: Any, kind: int, reason: int, s: int, side: int, time: i
 
 
 @_compiled
-def _enter(y: Any, doing: Any, r: Any, events: Any, s: int, side: int, qty: float, raw: float, row: Any) -> None:
+def _enter(
+    y: Any, doing: Any, r: Any, events: Any, s: int, side: int, qty: float, raw: float, row: Any
+) -> None:
     """Fill the pending setup's `side`; `row` is (time, bar number, session number, close)."""
     price = raw * (1.0 + side * r.slip)
     fee = r.fee * (qty * price)
@@ -117,7 +119,16 @@ def _enter(y: Any, doing: Any, r: Any, events: Any, s: int, side: int, qty: floa
 
 @_compiled
 def close(
-    y: Any, doing: Any, r: Any, events: Any, s: int, raw: float, slipped: bool, reason: int, time: int, bar: int
+    y: Any,
+    doing: Any,
+    r: Any,
+    events: Any,
+    s: int,
+    raw: float,
+    slipped: bool,
+    reason: int,
+    time: int,
+    bar: int,
 ) -> None:
     """Close the position of Symbol `s` at `raw`, with slippage or not."""
     price = raw * (1.0 - y.side * r.slip) if slipped else raw
@@ -142,7 +153,9 @@ def close(
 
 
 @_compiled
-def _exit_of(y: Any, r: Any, at_open: bool, o: float, h: float, lo: float, c: float, last: bool, session: int) -> Any:
+def _exit_of(
+    y: Any, r: Any, at_open: bool, o: float, h: float, lo: float, c: float, last: bool, session: int
+) -> Any:
     """(reason, raw price) of the exit on this bar; reason 0 = none. `at_open`: the position was open before it."""
     if y.side > 0:
         if at_open:
@@ -184,12 +197,20 @@ def _lots(amount: float, error: float) -> Any:
 
 @_compiled
 def _lots_to_qty(lots: float, y: Any) -> float:
-    return lots * y.lot_num / y.lot_den
+    return float(lots * y.lot_num / y.lot_den)
 
 
 @_compiled
 def _size_side(
-    mode: int, funds: float, funds_error: float, pct: float, pct_error: float, max_pct: float, entry: float, sl: float, y: Any
+    mode: int,
+    funds: float,
+    funds_error: float,
+    pct: float,
+    pct_error: float,
+    max_pct: float,
+    entry: float,
+    sl: float,
+    y: Any,
 ) -> float:
     """Quantity of a side, 0 = under min_qty, -1 = too close to call in floats."""
     lot = y.lot_num / y.lot_den
@@ -217,7 +238,9 @@ def _size_side(
 
 
 @_compiled
-def presize(mode: int, funds: float, pct: float, max_pct: float, levels: Any, owner: Any, sym: Any, qty: Any) -> None:
+def presize(
+    mode: int, funds: float, pct: float, max_pct: float, levels: Any, owner: Any, sym: Any, qty: Any
+) -> None:
     """Size every signal by a constant equity; -1 where exact arithmetic has to tell."""
     for k in range(levels.shape[0]):
         y = sym[owner[k]]
@@ -225,7 +248,9 @@ def presize(mode: int, funds: float, pct: float, max_pct: float, levels: Any, ow
             entry = levels[k, 3 * side]
             qty[k, side] = 0.0
             if entry == entry:
-                qty[k, side] = _size_side(mode, funds, 0.0, pct, 0.0, max_pct, entry, levels[k, 3 * side + 1], y)
+                qty[k, side] = _size_side(
+                    mode, funds, 0.0, pct, 0.0, max_pct, entry, levels[k, 3 * side + 1], y
+                )
 
 
 @_compiled
@@ -311,7 +336,9 @@ def _size(r: Any, events: Any, levels: Any, k: int, y: Any) -> Any:
 
 
 @_compiled
-def arm(y: Any, doing: Any, r: Any, s: int, setup: int, expires: int, level: Any, long: float, short: float) -> bool:
+def arm(
+    y: Any, doing: Any, r: Any, s: int, setup: int, expires: int, level: Any, long: float, short: float
+) -> bool:
     """Make a sized signal the pending setup of a flat Symbol, whatever was pending; False if it has no side."""
     if doing[s] == PENDING:
         doing[s] = FLAT
@@ -334,7 +361,9 @@ def arm(y: Any, doing: Any, r: Any, s: int, setup: int, expires: int, level: Any
 
 
 @_compiled
-def _drop(y: Any, doing: Any, r: Any, events: Any, s: int, kind: int, reason: int, side: int, time: int) -> None:
+def _drop(
+    y: Any, doing: Any, r: Any, events: Any, s: int, kind: int, reason: int, side: int, time: int
+) -> None:
     _log(events, r, kind, reason, s, side, time, y.p_setup)
     doing[s] = FLAT
     r.pending -= 1
@@ -368,7 +397,17 @@ def _afford(r: Any, sym: Any, doing: Any, y: Any, qty: float, raw: float) -> flo
 
 @_compiled
 def _try_entry(
-    sym: Any, doing: Any, r: Any, events: Any, s: int, row: int, o: float, h: float, lo: float, time: Any, last: bool
+    sym: Any,
+    doing: Any,
+    r: Any,
+    events: Any,
+    s: int,
+    row: int,
+    o: float,
+    h: float,
+    lo: float,
+    time: Any,
+    last: bool,
 ) -> int:
     """Phase 2 at one Symbol; `time` is (time, bar number, session number, close). Returns DONE or a question."""
     y = sym[s]
@@ -495,7 +534,15 @@ def run(
                         y = sym[s]
                         row = cursor[s]
                         reason, price = _exit_of(
-                            y, r, True, open_[row], high[row], low[row], close_[row], last[row] != 0, session[row]
+                            y,
+                            r,
+                            True,
+                            open_[row],
+                            high[row],
+                            low[row],
+                            close_[row],
+                            last[row] != 0,
+                            session[row],
                         )
                         if reason != 0:
                             close(y, doing, r, events, s, price, reason != TP, reason, t, row + y.bar_base)
@@ -510,7 +557,17 @@ def run(
                         row = cursor[s]
                         moment = (t, row + sym[s].bar_base, session[row], close_[row])
                         question = _try_entry(
-                            sym, doing, r, events, s, row, open_[row], high[row], low[row], moment, last[row] != 0
+                            sym,
+                            doing,
+                            r,
+                            events,
+                            s,
+                            row,
+                            open_[row],
+                            high[row],
+                            low[row],
+                            moment,
+                            last[row] != 0,
                         )
                         if question != DONE:
                             r.i = i

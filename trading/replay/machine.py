@@ -103,7 +103,14 @@ class Machine:
             return sized
         r = self.run[0]
         kernel.presize(
-            int(r["sizing"]), float(r["sizing_equity"]), float(r["pct"]), float(r["max_pos_pct"]), levels, owner, self.sym, sized
+            int(r["sizing"]),
+            float(r["sizing_equity"]),
+            float(r["pct"]),
+            float(r["max_pos_pct"]),
+            levels,
+            owner,
+            self.sym,
+            sized,
         )
         known: dict[tuple[float, float, int], float] = {}
         for k, side in np.argwhere(sized < 0).tolist():
@@ -115,7 +122,9 @@ class Machine:
             sized[k, side] = known[entry, stop, who]
         return sized
 
-    def advance(self, bars: BarArrays, index: Ints, signals: SignalArrays | None, *, curve: bool) -> tuple[Any, Curve]:
+    def advance(
+        self, bars: BarArrays, index: Ints, signals: SignalArrays | None, *, curve: bool
+    ) -> tuple[Any, Curve]:
         """Run through all ``bars``.
 
         Args:

@@ -15,7 +15,9 @@ def equity_frame(curve: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def sharpe(session_equity: pl.Series, initial_cash: float, sessions_per_year: int = SESSIONS_PER_YEAR) -> float | None:
+def sharpe(
+    session_equity: pl.Series, initial_cash: float, sessions_per_year: int = SESSIONS_PER_YEAR
+) -> float | None:
     """Annualised Sharpe ratio of session returns, without a risk-free rate.
 
     Mean over sample standard deviation (n - 1) of the returns, times the root of ``sessions_per_year``; the first
@@ -24,13 +26,19 @@ def sharpe(session_equity: pl.Series, initial_cash: float, sessions_per_year: in
     """
     if session_equity.len() < 2:
         return None
-    levels = pl.concat([pl.Series([initial_cash], dtype=pl.Float64), session_equity.cast(pl.Float64).rename("")])
+    levels = pl.concat(
+        [pl.Series([initial_cash], dtype=pl.Float64), session_equity.cast(pl.Float64).rename("")]
+    )
     if (levels.slice(0, levels.len() - 1) <= 0).any():
         return None
     returns = (levels / levels.shift(1) - 1.0).slice(1)
     mean, deviation = returns.mean(), returns.std()
     # equal returns differ in their last bits only
-    if not isinstance(mean, float) or not isinstance(deviation, float) or deviation <= 1e-14 * (1.0 + abs(mean)):
+    if (
+        not isinstance(mean, float)
+        or not isinstance(deviation, float)
+        or deviation <= 1e-14 * (1.0 + abs(mean))
+    ):
         return None
     return mean / deviation * math.sqrt(sessions_per_year)
 

@@ -91,7 +91,9 @@ def fills_frame(log: Any, symbols: list[str]) -> pl.DataFrame:
             "Symbol": names(rows["symbol"], symbols),
             "setup_time": _instants(rows["setup"]),
             "time": _instants(rows["time"]),
-            "kind": pl.Series(np.where(rows["kind"] == state.ENTRY, "entry", "exit").tolist(), dtype=pl.String),
+            "kind": pl.Series(
+                np.where(rows["kind"] == state.ENTRY, "entry", "exit").tolist(), dtype=pl.String
+            ),
             "side": rows["side"].astype(np.int8),
             "qty": rows["qty"],
             "price": rows["price"],

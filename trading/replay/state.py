@@ -13,7 +13,6 @@ FLAT, PENDING, OPEN = 0, 1, 2
 
 # kinds of log rows
 ENTRY, EXIT, REJECTED, EXPIRED = 1, 2, 3, 4
-KINDS = {ENTRY: "entry", EXIT: "exit", REJECTED: "rejected", EXPIRED: "expired"}
 
 # reasons of log rows
 SL, TP, EOD, TIME, END, FLATTENED = 1, 2, 3, 4, 5, 6
