@@ -149,18 +149,20 @@ class SyntheticMarket:
         smile = 0.62 + 1.5 * np.exp(-np.maximum(since, 0) / 22) + 0.7 * np.exp(-np.maximum(until, 0) / 28)
         smile = np.where(self._regular, smile, 0.0)
         mean = smile.sum(axis=1, keepdims=True) / self._minutes
-        return np.where(self._regular, smile / mean, 0.35)
+        activity: Array = np.where(self._regular, smile / mean, 0.35)
+        return activity
 
     @cached_property
     def _market_shocks(self) -> Array:
         """Shocks that all Symbols share, from a stream of their own."""
         rng = self._rng(1_000_000)
-        return rng.standard_normal(self._stamps.shape)
+        shocks: Array = np.asarray(rng.standard_normal(self._stamps.shape))
+        return shocks
 
     def _prices(self, rng: np.random.Generator, index: int, own: list[Fault]) -> dict[str, Array]:
         days, width = self._stamps.shape
         daily = _ANNUAL_VOLATILITY[index % 8] / np.sqrt(252)
-        sigma = daily * 0.85 / np.sqrt(390) * self._activity * self._daily_heat(rng, days)
+        sigma = daily * 0.7 / np.sqrt(390) * self._activity * self._daily_heat(rng, days)
         shocks = 0.45 * self._market_shocks + 0.89 * rng.standard_normal((days, width))
         steps = sigma * (shocks + self._momentum(rng, days, width))
         steps[:, 0] += daily * 0.5 * rng.standard_normal(days)

@@ -1,0 +1,78 @@
+"""The synthetic market as a vendor's package of files."""
+
+import json
+from pathlib import Path
+
+from resources.sources.errors import SourceError
+from trading.synthetic import SyntheticMarket
+
+DATASET_FILE = "DATASET.json"
+
+
+def write_package(market: SyntheticMarket, directory: Path) -> list[Path]:
+    """Write ``{SYMBOL}.parquet`` per Symbol and a DATASET.json that says that it is synthetic.
+
+    The same market gives the same bytes. Columns: Timestamp, Open, High, Low, Close, Volume, extended hours
+    included.
+
+    Returns:
+        The files written, DATASET.json last.
+
+    Raises:
+        SourceError: where ``directory`` holds anything that is not such a package; real data is never
+            overwritten.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    _refuse_real_data(directory)
+    marker = directory / DATASET_FILE
+    content = {
+        "kind": "synthetic",
+        "label": market.label,
+        "seed": market.seed,
+        "symbols": market.symbols,
+        "first_session": market.sessions[0].isoformat(),
+        "last_session": market.sessions[-1].isoformat(),
+    }
+    # The marker comes first, so that minutes without it never look real.
+    _replace(marker, (json.dumps(content, indent=2) + "\n").encode())
+    for stale in directory.glob("*.parquet"):
+        if stale.stem not in market.symbols:
+            stale.unlink()
+    written = []
+    for symbol, frame in market.frames():
+        path = directory / f"{symbol}.parquet"
+        partial = directory / f".{symbol}.parquet.partial"
+        frame.write_parquet(partial, compression="zstd", statistics=True)
+        partial.replace(path)
+        written.append(path)
+    return [*written, marker]
+
+
+def read_label(directory: Path) -> str | None:
+    """Label of a DATASET.json in ``directory``; None without one. SourceError where it is not what we
+    write.
+    """
+    marker = directory / DATASET_FILE
+    if not marker.is_file():
+        return None
+    try:
+        content = json.loads(marker.read_text(encoding="utf-8"))
+        return str(content["label"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise SourceError(
+            f'{marker}: must be JSON like {{"kind": "synthetic", "label": ...}} ({error!r})'
+        ) from None
+
+
+def _refuse_real_data(directory: Path) -> None:
+    if (directory / DATASET_FILE).is_file() or not any(directory.iterdir()):
+        return
+    raise SourceError(
+        f"{directory} is not empty and has no {DATASET_FILE}; a synthetic package needs a folder of its own"
+    )
+
+
+def _replace(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)

@@ -1,0 +1,102 @@
+"""Where raw minutes come from: the port that source adapters implement."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import polars as pl
+
+
+@dataclass(frozen=True)
+class SourceSkip:
+    """Rows or a file that were left out, or stand out, for a stated reason; never silent.
+
+    Attributes:
+        kind: ``empty_file``, ``not_a_session``, ``date_disagrees``, ``refused_file`` or ``foreign_file``.
+        file: relative to the source.
+        symbol: None where the file names none.
+        session: None where it concerns the whole file.
+        rows: how many.
+        reason: for a person.
+    """
+
+    kind: str
+    file: str
+    symbol: str | None
+    session: dt.date | None
+    rows: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class SourceProblem:
+    """A file that is refused as a whole: its path in the source, its Symbol where known, and what would be
+    right.
+    """
+
+    file: str
+    symbol: str | None
+    message: str
+
+
+@dataclass(frozen=True)
+class RawSession:
+    """One session as received.
+
+    Attributes:
+        session: exchange session.
+        frame: Symbol, Timestamp (Datetime[us, UTC]), Open, High, Low, Close (Float64), Volume (Int64),
+            source_file; extended hours, duplicates and the file's order of rows included; by Symbol, then
+            file.
+        files: SHA-256 (hex) of every file that gave rows, by path relative to the source.
+        skips: what was left out or stands out in this session.
+    """
+
+    session: dt.date
+    frame: pl.DataFrame
+    files: Mapping[str, str]
+    skips: tuple[SourceSkip, ...] = ()
+
+
+@runtime_checkable
+class BarSource(Protocol):
+    """Raw minutes by session. Implementations raise TradingError subclasses that name the file and the
+    cure.
+    """
+
+    @property
+    def name(self) -> str:
+        """What people call it, e.g. ``folder /data/eodhd``."""
+        ...
+
+    @property
+    def label(self) -> str | None:
+        """Text to show wherever results of it show (``SYNTHETIC ...``); None for real data."""
+        ...
+
+    def symbols(self) -> list[str]:
+        """Symbols with at least one usable file, sorted."""
+        ...
+
+    def sessions(self, calendar: str = "XNYS") -> list[dt.date]:
+        """Sessions of ``calendar`` with at least one row, ascending."""
+        ...
+
+    def read_session(
+        self, session: dt.date, calendar: str = "XNYS", symbols: Sequence[str] | None = None
+    ) -> RawSession:
+        """All rows whose exchange-local date is ``session``.
+
+        Args:
+            session: a session of ``calendar``; a holiday gives an empty frame and a skip with the count of
+                rows.
+            calendar: exchange_calendars name.
+            symbols: None reads what can be read and lists refused files as skips; named Symbols must all be
+                readable.
+        """
+        ...
+
+    def problems(self) -> list[SourceProblem]:
+        """Files refused so far, as a whole."""
+        ...
