@@ -80,8 +80,8 @@ class MergeResult:
 class Lake(Protocol):
     """Versioned objects: branches, tags, commits, merges.
 
-    A ref is a branch (its committed head and what is staged on it), ``branch@`` (its committed head), a tag, a
-    commit id, or a unique prefix of one.
+    A ref is a branch (its committed head and what is staged on it), ``branch@`` (its committed head), a tag,
+    a commit id, or a unique prefix of one.
     """
 
     @property
@@ -92,7 +92,7 @@ class Lake(Protocol):
         ...
 
     def create_branch(self, name: str, source: str) -> str:
-        """Branch off the commit of ``source`` and return its id. Raises InvalidName, AlreadyExists, RefNotFound."""
+        """Branch off the commit of ``source``; its id. Raises InvalidName, AlreadyExists, RefNotFound."""
         ...
 
     def delete_branch(self, name: str) -> None:
@@ -104,7 +104,7 @@ class Lake(Protocol):
         ...
 
     def create_tag(self, name: str, ref: str) -> str:
-        """Pin the commit of ``ref`` for ever and return its id. Raises InvalidName, AlreadyExists, RefNotFound."""
+        """Pin the commit of ``ref`` for ever; its id. Raises InvalidName, AlreadyExists, RefNotFound."""
         ...
 
     def delete_tag(self, name: str) -> None: ...
@@ -151,7 +151,7 @@ class Lake(Protocol):
     ) -> Iterator[ObjectInfo | Prefix]:
         """Objects below ``prefix`` whose path sorts after ``after``, in byte order of the paths.
 
-        With a ``delimiter``, what lies behind its first occurrence after ``prefix`` is rolled up into a Prefix.
+        With a ``delimiter``, what lies behind its first occurrence after ``prefix`` is one Prefix.
         """
         ...
 
@@ -188,9 +188,9 @@ class Lake(Protocol):
     def diff(
         self, left: str, right: str, *, mode: DiffMode = "three_dot", prefix: str = ""
     ) -> Iterator[Change]:
-        """``three_dot``: what ``right`` changed since its merge base with ``left``. ``two_dot``: how they differ.
+        """``three_dot``: what ``right`` changed since the merge base; ``two_dot``: how the two differ.
 
-        A three-dot diff compares commits; a two-dot diff with a plain branch on the right reads its staging too.
+        A three-dot diff compares commits; a two-dot diff with a plain branch on the right reads its staging.
         """
         ...
 
@@ -225,10 +225,10 @@ class Lake(Protocol):
         ...
 
     def unsynced(self) -> AbstractContextManager[None]:
-        """Calls of this thread inside need not wait for the disk, except a merge, which settles those before it.
+        """Calls of this thread inside need not wait for the disk; a merge does, also for those before it.
 
-        After a loss of power they may be undone, newest first; a killed process loses nothing. Backends to which
-        this means nothing ignore it.
+        After a loss of power they may be undone, newest first; a killed process loses nothing. Backends to
+        which this means nothing ignore it.
         """
         ...
 

@@ -20,9 +20,11 @@ _SYNC_NORMAL, _SYNC_FULL = 1, 2
 
 _SCHEMA: Final = """
 CREATE TABLE branches (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, head TEXT NOT NULL, created INTEGER NOT NULL);
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, head TEXT NOT NULL,
+    created INTEGER NOT NULL);
 CREATE TABLE tags (name TEXT PRIMARY KEY, head TEXT NOT NULL, created INTEGER NOT NULL) WITHOUT ROWID;
--- first, jump: the first parent and a farther ancestor on the first-parent chain, by seq; depth: length of that chain
+-- first, jump: seq of the first parent and of a farther ancestor on the first-parent chain
+-- depth: length of that chain
 CREATE TABLE commits (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, root TEXT NOT NULL, parents TEXT NOT NULL,
     message TEXT NOT NULL, metadata TEXT NOT NULL, created INTEGER NOT NULL, nonce TEXT NOT NULL,
@@ -66,7 +68,7 @@ class _Connection:
 class Database:
     """Connections per thread, transactions, and the node store of the trees.
 
-    Raises, from every call: Contention where another writer held the database for longer than the busy timeout,
+    Raises, from every call: Contention where another writer held the database past the busy timeout,
     LakeUnavailable where SQLite cannot read or write it.
     """
 
@@ -77,7 +79,7 @@ class Database:
         self._lock = threading.Lock()
 
     def create(self) -> bool:
-        """Create the schema if the file has none; True where this call did. Safe in several processes at once."""
+        """Create the schema if the file has none; True where this call did. Safe from several processes."""
         with translated_errors(self.file):
             if self.connection().execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
                 raise LakeUnavailable(f"{self.file}: this file system does not carry SQLite's WAL mode")
@@ -125,7 +127,7 @@ class Database:
     def write(self, *, synced: bool = True) -> Iterator[sqlite3.Connection]:
         """The one writer. ``synced``: on return the disk has it, and all that was written before it.
 
-        Not synced: a kill loses nothing, a loss of power may undo it, together with all that was written after it.
+        Not synced: a kill loses nothing, a loss of power may undo it and all that was written after it.
         """
         with translated_errors(self.file):
             connection = self._held()

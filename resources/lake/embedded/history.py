@@ -5,7 +5,7 @@ import heapq
 import json
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -32,7 +32,7 @@ def from_micros(micros: int) -> datetime:
 
 
 class CommitRow(NamedTuple):
-    """A row of ``commits``. ``parents`` is JSON; ``first`` and ``jump`` are seqs on the first-parent chain."""
+    """A row of ``commits``; ``parents`` is JSON, ``first`` and ``jump`` are seqs of ancestors."""
 
     seq: int
     id: str
@@ -109,7 +109,7 @@ def insert_commit(
     sql: sqlite3.Connection,
     *,
     root: str,
-    parents: list[CommitRow],
+    parents: Sequence[CommitRow],
     message: str,
     metadata: Mapping[str, str],
     created: int,
@@ -190,7 +190,7 @@ def walk_path(
 ) -> Iterator[CommitRow]:
     """As :func:`walk`, only the commits which changed ``path`` relative to their first parent.
 
-    On the first-parent chain, the time goes by the number of changes of the path, not by the length of the history.
+    On the first-parent chain the time goes by the changes of the path, not by the length of the history.
     """
     seqs = [
         seq

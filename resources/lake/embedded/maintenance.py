@@ -73,8 +73,8 @@ def verify(database: Database, objects: ObjectFiles) -> Iterator[Problem]:
     for node, detail in sorted(walker.broken.items()):
         yield Problem("node", node, detail, commits=walker.commits_reaching_node(live, node))
     wanted: dict[str, tuple[int, set[str]]] = {}
-    for checksum, (size, paths) in walker.objects.items():
-        wanted[checksum] = (size, set(paths))
+    for checksum, (size, found) in walker.objects.items():
+        wanted[checksum] = (size, set(found))
     for checksum, size, path in staged:
         wanted.setdefault(checksum, (size, set()))[1].add(path)
     for checksum, (size, paths) in sorted(wanted.items()):
@@ -214,10 +214,10 @@ class _Marks:
 def collect(
     database: Database, objects: ObjectFiles, *, horizon: int, grace_seconds: float, dry_run: bool
 ) -> GcReport:
-    """Mark without a lock, then sweep in short transactions, each of which marks first what has come since.
+    """Mark without a lock, then sweep in short transactions, each of which first marks what has come since.
 
-    A writer stages an object in a transaction in which it finds the file in place, so a sweep sees either the staged
-    row or a writer which will write the file again.
+    A writer stages an object in a transaction in which it finds the file in place, so a sweep either sees the
+    staged row, or the writer will miss the file and write it again.
     """
     marks = _Marks(database, horizon)
     with database.read() as sql:

@@ -10,7 +10,7 @@ _SHOWN = 10
 def merge_trees(
     store: NodeStore, base: str, source: str, dest: str, strategy: MergeStrategy | None
 ) -> tuple[str, dict[str, Entry | None]]:
-    """Bring what ``source`` changed since ``base`` into ``dest``: the new root and the edits made to ``dest``.
+    """Bring what ``source`` changed since ``base`` into ``dest``: the new root and the edits to ``dest``.
 
     Raises MergeConflict with every path which both sides changed, differently, and no strategy resolves.
     """
@@ -29,8 +29,8 @@ def merge_trees(
     if conflicts:
         more = f" and {len(conflicts) - _SHOWN} more" if len(conflicts) > _SHOWN else ""
         raise MergeConflict(
-            f"both sides changed {', '.join(conflicts[:_SHOWN])}{more}; merge by strategy source-wins or dest-wins, "
-            "or rebuild the source on the destination's head",
+            f"both sides changed {', '.join(conflicts[:_SHOWN])}{more}; rebuild the source on the "
+            "destination's head, or merge by strategy source-wins or dest-wins",
             paths=conflicts,
         )
     if dest == base:

@@ -3,7 +3,7 @@
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -72,7 +72,7 @@ class _Branch(NamedTuple):
 
 
 class EmbeddedLake:
-    """A :class:`resources.lake.Lake` in one directory, for any number of threads and processes of one machine.
+    """A :class:`resources.lake.Lake` in one directory, for threads and processes of one machine.
 
     The directory must lie on a local file system: SQLite's WAL mode needs shared memory.
     """
@@ -472,7 +472,7 @@ class EmbeddedLake:
             raise PreconditionFailed(f"{branch.name}/{path}: exists, and if_absent was asked for")
 
     def _check_clean(self, sql: sqlite3.Connection, branch: _Branch, head: CommitRow) -> None:
-        """Raises DirtyBranch. What was staged without a difference must not turn into one when the head moves."""
+        """Raises DirtyBranch. What is staged without a difference must not become one when the head moves."""
         staged = effective(self._database, head.tree(), staged_below(sql, branch.id))
         if staged:
             raise DirtyBranch(
@@ -486,7 +486,7 @@ class EmbeddedLake:
         sql: sqlite3.Connection,
         branch: _Branch,
         root: str,
-        parents: "list[CommitRow]",
+        parents: Sequence[CommitRow],
         message: str,
         metadata: Mapping[str, str],
         edits: Iterable[str],

@@ -1,9 +1,9 @@
 """A persistent, ordered map from path to entry, whose shape depends on its content alone.
 
-It is a prolly tree: the sorted items of every level are cut into nodes behind keys whose hash says so. An edit
-therefore changes one node per level, equal content always has the equal root, and two trees are compared by
-skipping the subtrees they share. Nodes are immutable and named by their hash. Nothing here does I/O: nodes come
-and go through a :class:`NodeStore`.
+It is a prolly tree: the sorted items of every level are cut into nodes behind keys whose hash says so. So an
+edit changes one node per level, equal content always has the equal root, and two trees are compared by
+skipping the subtrees they share. Nodes are immutable and named by their hash. Nothing here does I/O: nodes
+come and go through a :class:`NodeStore`.
 """
 
 import json
@@ -219,7 +219,7 @@ def _save(store: NodeStore, level: int, items: list[Any]) -> Child:
 
 
 def _locate(store: NodeStore, root: str, level: int, key: str, *, beyond: bool = False) -> tuple[Node, bool]:
-    """The node of ``level`` in whose span ``key`` falls, or the next one (``beyond``), and if it is the last."""
+    """The node of ``level`` in whose span ``key`` falls (``beyond``: the next one), and if it is the last."""
     node, is_last = store.load(root), True
     while node.level > level:
         index = (bisect_right if beyond else bisect_left)(node.keys, key)
@@ -269,7 +269,7 @@ def _merged(node: Node, edits: list[tuple[str, Any]]) -> list[Any]:
 
 
 class _Frontier:
-    """What is left of one tree during a diff: the items still to come, next on top, each with a lower bound."""
+    """What is left of one tree during a diff: items still to come, next on top, each with a lower bound."""
 
     def __init__(self, store: NodeStore, root: str, start: str, stop: str | None) -> None:
         self.store, self.start, self.stop = store, start, stop

@@ -1,0 +1,357 @@
+"""Write, audit, publish: the one way content reaches ``main``.
+
+A partition is written to a branch of its own, read back and judged there, and merged if it passes. What fails
+stays under a quarantine tag and ``main`` as it was. A kill at any point leaves the old state or the new.
+"""
+
+import contextlib
+import hashlib
+import json
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import polars as pl
+
+from resources.lake.errors import (
+    AlreadyExists,
+    Contention,
+    LakeError,
+    LakeUnavailable,
+    MergeConflict,
+    NoChanges,
+)
+from resources.lake.layout import DATA_FILE, PartitionKey, encode_frame, object_path, partition_path
+from resources.lake.protocol import MAIN, Commit, Lake
+from resources.lake.reading import Reader, Snapshot
+from trading.errors import DataError, TradingError
+
+Audit = Callable[[Reader], None]
+"""Reads what was written; raises a TradingError, such as ContractViolation, where it must not go out."""
+
+WAP_PREFIX: Final = "wap-"
+QUARANTINE_PREFIX: Final = "quarantine-"
+
+_ATTEMPTS = 8
+_PAUSE_SECONDS = 0.02
+_RECENT_COMMITS = 50
+_STAMP = re.compile(r"-(\d{8}T\d{6})x[0-9a-f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What became of one publish.
+
+    Attributes:
+        dataset: the dataset.
+        partition: path of the partition, ``session=2020-01-02``; "" for none.
+        commit_id: the commit on ``main`` which brought this content: the merge, or the earlier one.
+        data_version: SHA-256 over names, checksums and sizes of the files; equal content, equal version.
+        published: False where ``main`` had the content already.
+        rows: rows of all frames given.
+        paths: the partition's object paths, in byte order.
+        branch: the branch it was written on; "" where nothing was written.
+    """
+
+    dataset: str
+    partition: str
+    commit_id: str
+    data_version: str
+    published: bool
+    rows: int
+    paths: tuple[str, ...]
+    branch: str
+
+
+class AuditFailed(DataError):  # noqa: N818 - one of the lake's names
+    """The content was refused; ``main`` is unchanged.
+
+    Attributes:
+        tag: the quarantine tag with what was written.
+        commit_id: the commit it points to.
+        dataset, partition: where it was to go.
+    """
+
+    def __init__(self, message: str, *, tag: str, commit_id: str, dataset: str, partition: str) -> None:
+        super().__init__(message)
+        self.tag = tag
+        self.commit_id = commit_id
+        self.dataset = dataset
+        self.partition = partition
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One publish: what is to be there, by object path."""
+
+    dataset: str
+    partition: str
+    files: dict[str, bytes]
+    audit: Audit | None
+    metadata: dict[str, str]
+    data_version: str
+    rows: int
+
+    @property
+    def where(self) -> str:
+        return f"{self.dataset}/{self.partition}" if self.partition else self.dataset
+
+
+class Publisher:
+    """Publishes partitions for one run. Cheap to make; safe to use from several threads.
+
+    Args:
+        lake: where to.
+        run_id: of the run; goes into branch names and commit metadata.
+        code_version: of the code that made the content; goes into commit metadata.
+        clock: gives the time, timezone-aware.
+    """
+
+    def __init__(self, lake: Lake, *, run_id: str, code_version: str, clock: Callable[[], datetime]) -> None:
+        self.lake = lake
+        self.run_id = run_id
+        self.code_version = code_version
+        self._clock = clock
+
+    def pin(self) -> str:
+        """The commit at the head of ``main``, to read all inputs of one materialisation at."""
+        return self.lake.resolve(f"{MAIN}@")
+
+    def snapshot(self, ref: str | None = None) -> Snapshot:
+        """Reads at ``ref``, by default at :meth:`pin`."""
+        return Snapshot(self.lake, self.pin() if ref is None else ref)
+
+    def exists(self, ref: str, dataset: str, partition: PartitionKey = "", file: str = DATA_FILE) -> bool:
+        return Snapshot(self.lake, ref).exists(dataset, partition, file)
+
+    def read_frame(
+        self, ref: str, dataset: str, partition: PartitionKey = "", file: str = DATA_FILE
+    ) -> pl.DataFrame:
+        """See :meth:`Snapshot.frame`."""
+        return Snapshot(self.lake, ref).frame(dataset, partition, file)
+
+    def scan_frames(
+        self,
+        ref: str,
+        dataset: str,
+        partitions: Iterable[PartitionKey] | None = None,
+        file: str = DATA_FILE,
+    ) -> pl.LazyFrame:
+        """See :meth:`Snapshot.scan`."""
+        return Snapshot(self.lake, ref).scan(dataset, partitions, file)
+
+    def publish(
+        self,
+        dataset: str,
+        partition: PartitionKey,
+        files: Mapping[str, pl.DataFrame | bytes] | pl.DataFrame,
+        *,
+        audit: Audit | None,
+        inputs: Mapping[str, str],
+        metadata: Mapping[str, str] | None = None,
+    ) -> Publication:
+        """Make ``files`` the whole content of a partition on ``main``.
+
+        Args:
+            dataset: the dataset, also the asset key in the metadata.
+            partition: ordered keys and values, or their path, "" for none.
+            files: bytes, or a frame to be written as Parquet, by file name; a lone frame is ``data.parquet``.
+            audit: judges what was written, on the branch, before it is committed.
+            inputs: commit id each input was read at, by name.
+            metadata: goes into the commit, besides run id, asset key, partition, code version, inputs, rows.
+
+        Raises:
+            AuditFailed: the audit raised a TradingError (its cause); the content is under a quarantine tag.
+            Contention, MergeConflict: other writers were in the way of every attempt.
+            InvalidName: dataset, partition or file name.
+        """
+        work = self._work(dataset, partition, files, audit, inputs, metadata)
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return self._attempt(work)
+            except (Contention, MergeConflict):
+                if attempt == _ATTEMPTS:
+                    raise
+                # another run got there first: what it published is the new base, whatever ours adds to it
+                time.sleep(_PAUSE_SECONDS * attempt)
+        raise AssertionError("unreachable")
+
+    def _work(
+        self,
+        dataset: str,
+        partition: PartitionKey,
+        files: Mapping[str, pl.DataFrame | bytes] | pl.DataFrame,
+        audit: Audit | None,
+        inputs: Mapping[str, str],
+        metadata: Mapping[str, str] | None,
+    ) -> _Work:
+        if isinstance(files, pl.DataFrame):
+            files = {DATA_FILE: files}
+        rows = {name: data.height for name, data in sorted(files.items()) if isinstance(data, pl.DataFrame)}
+        content = {
+            object_path(dataset, partition, name): encode_frame(data)
+            if isinstance(data, pl.DataFrame)
+            else bytes(data)
+            for name, data in sorted(files.items())
+        }
+        path = partition_path(partition)
+        version = _data_version(content)
+        record = {
+            **(metadata or {}),
+            "run_id": self.run_id,
+            "asset_key": dataset,
+            "partition": path,
+            "code_version": self.code_version,
+            "inputs": json.dumps(dict(inputs), sort_keys=True),
+            "rows": json.dumps(rows),
+            "data_version": version,
+        }
+        return _Work(dataset, path, content, audit, record, version, sum(rows.values()))
+
+    def _attempt(self, work: _Work) -> Publication:
+        base = self.pin()
+        before = {
+            item.path: (item.checksum, item.size)
+            for item in Snapshot(self.lake, base).files(work.dataset, work.partition)
+        }
+        after = {path: (hashlib.sha256(data).hexdigest(), len(data)) for path, data in work.files.items()}
+        if before == after:
+            self._audit(work, base, "")
+            return self._unchanged(work, base)
+        branch = self._create_branch(work, base)
+        try:
+            # one merge makes all of it durable at once; before it, nothing of this is worth waiting for the disk
+            with self.lake.unsynced():
+                for path, data in work.files.items():
+                    if before.get(path) != after[path]:
+                        self.lake.put(branch, path, data)
+                if before.keys() - after.keys():
+                    self.lake.delete(branch, before.keys() - after.keys())
+            self._audit(work, branch, branch)
+            with self.lake.unsynced():
+                message = f"{work.where} by run {self.run_id}"
+                metadata = {**work.metadata, "wap_branch": branch}
+                try:
+                    self.lake.commit(branch, message, metadata)
+                except NoChanges:
+                    return self._unchanged(work, base)
+                commit_id = self._merge(branch, message, metadata)
+        finally:
+            # on success too a leftover is harmless: the janitor removes it
+            with contextlib.suppress(LakeError), self.lake.unsynced():
+                self.lake.delete_branch(branch)
+        return self._publication(work, commit_id, branch)
+
+    def _create_branch(self, work: _Work, base: str) -> str:
+        stamp = self._clock().astimezone(UTC).strftime("%Y%m%dT%H%M%S")
+        stem = f"{WAP_PREFIX}{_name(self.run_id)[:40]}-{_name(work.where)[:80]}-{stamp}"
+        while True:
+            branch = f"{stem}x{secrets.token_hex(4)}"
+            with contextlib.suppress(AlreadyExists), self.lake.unsynced():
+                self.lake.create_branch(branch, base)
+                return branch
+
+    def _merge(self, branch: str, message: str, metadata: dict[str, str]) -> str:
+        try:
+            return self.lake.merge(branch, MAIN, message, metadata).commit_id
+        except LakeUnavailable:
+            # the answer was lost, perhaps not the merge: main's own history knows
+            for commit in self.lake.log(MAIN, limit=_RECENT_COMMITS, first_parent=True):
+                if commit.metadata.get("wap_branch") == branch:
+                    return commit.id
+            raise
+
+    def _audit(self, work: _Work, ref: str, branch: str) -> None:
+        """Run the audit at ``ref``; quarantine what fails. No ``branch``: it is on ``main`` already."""
+        if work.audit is None:
+            return
+        try:
+            work.audit(Reader(Snapshot(self.lake, ref), work.dataset, work.partition))
+        except TradingError as error:
+            if branch:
+                message = f"{work.where} by run {self.run_id}: refused"
+                metadata = {**work.metadata, "wap_branch": branch, "refused": str(error)[:1000]}
+                ref = self.lake.commit(branch, message, metadata, allow_empty=True).id
+            tag = self._quarantine(work, ref)
+            state = "unchanged" if branch else "unchanged, and holds this very content from before"
+            opened = next(iter(work.files), work.where)
+            raise AuditFailed(
+                f"{work.where}: audit failed: {error}\n"
+                f"{MAIN} is {state}. What was refused is at tag {tag}: trading lake show {tag} {opened}",
+                tag=tag,
+                commit_id=ref,
+                dataset=work.dataset,
+                partition=work.partition,
+            ) from error
+
+    def _quarantine(self, work: _Work, commit_id: str) -> str:
+        stem = f"{QUARANTINE_PREFIX}{_name(work.where)[:120]}-{_name(self.run_id)[:60]}"
+        number = 1
+        while True:
+            tag = stem if number == 1 else f"{stem}-{number}"
+            with contextlib.suppress(AlreadyExists):
+                self.lake.create_tag(tag, commit_id)
+                return tag
+            number += 1
+
+    def _unchanged(self, work: _Work, base: str) -> Publication:
+        """``main`` has this content; the newest commit to have changed one of its paths brought it."""
+        commits: list[Commit] = []
+        for path in work.files:
+            commits += self.lake.log(base, path=path, first_parent=True, limit=1)
+        newest = max(commits, key=lambda commit: commit.created, default=None)
+        return self._publication(work, newest.id if newest else base, "")
+
+    @staticmethod
+    def _publication(work: _Work, commit_id: str, branch: str) -> Publication:
+        return Publication(
+            work.dataset,
+            work.partition,
+            commit_id,
+            work.data_version,
+            bool(branch),
+            work.rows,
+            tuple(work.files),
+            branch,
+        )
+
+
+def remove_leftover_branches(lake: Lake, older_than: timedelta, now: datetime) -> list[str]:
+    """Delete the branches which killed publishes left, begun before ``now - older_than``; their names."""
+    removed = []
+    for name in lake.list_branches(WAP_PREFIX):
+        stamp = _STAMP.search(name)
+        if stamp is None:
+            continue  # not one of ours, or its age cannot be told
+        begun = datetime.strptime(stamp[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+        if begun <= now - older_than:
+            lake.delete_branch(name)
+            removed.append(name)
+    return removed
+
+
+def remove_old_quarantine(lake: Lake, older_than: timedelta, now: datetime) -> list[str]:
+    """Delete the quarantine tags whose commit is older than ``older_than``; their names."""
+    removed = []
+    for name, commit_id in lake.list_tags(QUARANTINE_PREFIX).items():
+        if lake.get_commit(commit_id).created <= now - older_than:
+            lake.delete_tag(name)
+            removed.append(name)
+    return removed
+
+
+def _data_version(content: Mapping[str, bytes]) -> str:
+    files = [
+        [path.rpartition("/")[2], hashlib.sha256(data).hexdigest(), len(data)]
+        for path, data in content.items()
+    ]
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()
+
+
+def _name(text: str) -> str:
+    """``text`` as a part of a branch or tag name."""
+    return re.sub(r"[^0-9A-Za-z_]+", "-", text).strip("-") or "x"
