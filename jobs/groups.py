@@ -1,6 +1,7 @@
 """Jobs by asset group: what a day consists of, in the order in which it happens."""
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 # A day's runs. Each is one run over its partitions; the next starts when it has succeeded (sensors/next_stage.py).
 MARKET_DATA_JOB = "market_data_job"
@@ -10,7 +11,7 @@ TRADING_JOB = "trading_job"
 REPORT_JOB = "report_job"
 
 
-def group_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
+def group_jobs() -> list[UnresolvedAssetJobDefinition]:
     """The five jobs of a day."""
     return [
         _job(MARKET_DATA_JOB, ["market_data", "bars", "features"], "Raw minutes, bars, quality and universe of sessions."),
@@ -21,7 +22,7 @@ def group_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
     ]
 
 
-def _job(name: str, groups: list[str], description: str) -> dg.UnresolvedAssetJobDefinition:
+def _job(name: str, groups: list[str], description: str) -> UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         name,
         selection=dg.AssetSelection.groups(*groups),

@@ -4,10 +4,11 @@ import datetime as dt
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 
 def daily_schedule(
-    job: dg.UnresolvedAssetJobDefinition, partitions: dg.DailyPartitionsDefinition
+    job: UnresolvedAssetJobDefinition, partitions: dg.DailyPartitionsDefinition
 ) -> dg.ScheduleDefinition:
     """A quarter past midnight at the exchange, every day of the week: the session that ended the day before.
 

@@ -52,7 +52,6 @@ class SourceResource(dg.ConfigurableResource["SourceResource"]):
     """Where raw minutes come from: a folder of files."""
 
     path: str
-    calendar: str = "XNYS"
 
     def open(self) -> "BarSource":
         if not Path(self.path).exists():
@@ -60,7 +59,7 @@ class SourceResource(dg.ConfigurableResource["SourceResource"]):
                 f"the data folder {self.path} does not exist. Put {{SYMBOL}}.parquet files there, set source.path in "
                 "<home>/platform.yaml, or run `trading demo`"
             )
-        return _source(self.path, self.calendar)
+        return _source(self.path)
 
 
 class LedgerResource(dg.ConfigurableResource["LedgerResource"]):
@@ -112,10 +111,10 @@ def _lake(uri: str) -> "Lake":
 
 
 @cache
-def _source(path: str, calendar: str) -> "BarSource":
+def _source(path: str) -> "BarSource":
     from resources.sources.folder import FolderSource
 
-    return FolderSource(Path(path), calendar=calendar)
+    return FolderSource(Path(path))
 
 
 @cache

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -15,7 +16,7 @@ CHAIN = {MARKET_DATA_JOB: RESEARCH_JOB, RESEARCH_JOB: TRADING_JOB, TRADING_JOB: 
 
 
 def next_stage_sensors(
-    jobs: Mapping[str, dg.UnresolvedAssetJobDefinition], crossed_with: Mapping[str, Sequence[str]]
+    jobs: Mapping[str, UnresolvedAssetJobDefinition], crossed_with: Mapping[str, Sequence[str]]
 ) -> list[dg.SensorDefinition]:
     """One sensor a link of `CHAIN`.
 
@@ -26,7 +27,7 @@ def next_stage_sensors(
 
 
 def _link(
-    first: dg.UnresolvedAssetJobDefinition, then: dg.UnresolvedAssetJobDefinition, others: Sequence[str]
+    first: UnresolvedAssetJobDefinition, then: UnresolvedAssetJobDefinition, others: Sequence[str]
 ) -> dg.SensorDefinition:
     dimension = "variant" if then.name == RESEARCH_JOB else "account"
 

@@ -91,7 +91,7 @@ def configured_resources(settings: Settings) -> dict[str, Any]:
     return {
         "lake": LakeResource(uri=lake_uri),
         "ledger": LedgerResource(url=ledger_url),
-        "source": SourceResource(path=str(settings.source_path), calendar=settings.calendar),
+        "source": SourceResource(path=str(settings.source_path)),
         "brokers": BrokerResource(state_dir=str(settings.home / "broker")),
         "alerts": AlertsResource(
             folder=str(settings.home / "alerts"),

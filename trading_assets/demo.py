@@ -26,7 +26,6 @@ from trading_assets.settings import Settings
 if TYPE_CHECKING:
     from trading.ports.sources import BarSource
 
-SYNTHETIC_LABEL = "SYNTHETIC market (seed {seed}): made-up prices, no merit in any figure"
 SYNTHETIC_SEED = 7
 
 
@@ -67,7 +66,7 @@ def run_demo(home: Path, data: Path | None, console: Console) -> DemoResult:
     with console.status("reading the data folder"):
         settings, source = _prepare(home, data, console)
         sessions = sorted(source.sessions(settings.calendar))
-    result = DemoResult(settings, sessions, problems=[str(problem) for problem in source.problems()])
+    result = DemoResult(settings, sessions, problems=[f"{problem.file}: {problem.message}" for problem in source.problems()])
     if not sessions:
         raise DataError(
             f"{settings.source_path} holds no row on a session of {settings.calendar}; "
@@ -137,18 +136,17 @@ def _prepare(home: Path, data: Path | None, console: Console) -> tuple[Settings,
     home.mkdir(parents=True, exist_ok=True)
     if data is None:
         from resources.sources.synthetic_package import write_package
+        from trading.synthetic import SyntheticMarket
 
         folder = home / "data"
-        label = SYNTHETIC_LABEL.format(seed=SYNTHETIC_SEED)
-        write_package(folder, seed=SYNTHETIC_SEED)
+        write_package(SyntheticMarket(seed=SYNTHETIC_SEED), folder)
     else:
         folder = data.resolve()
-        label = f"{folder.name}: minutes from {folder}"
     calendar = Settings.load(home).calendar
-    source = FolderSource(folder, calendar=calendar)
+    source = FolderSource(folder)
     sessions = sorted(source.sessions(calendar))
     content = {
-        "label": label,
+        "label": source.label or f"{folder.name}: minutes of {folder}",
         "source": {"kind": "folder", "path": str(folder)},
         "promotion_policy": "demo/promotion.yaml",
         "universe": "demo/universe.yaml",

@@ -38,7 +38,7 @@ def feature_assets(settings: Settings, sessions: dg.PartitionsDefinition[str]) -
         from trading.features.universe import build_universe
 
         publisher = lake.publisher(context, platform_version(), clock.now)
-        history = History(publisher, publisher.pin())
+        history = History(publisher.snapshot())
         config, blackout = universe_config(settings)
         days = sorted(dt.date.fromisoformat(key) for key in context.partition_keys)
         known = history.sessions("d1_bars")

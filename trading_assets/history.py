@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 if TYPE_CHECKING:
-    from resources.lake.publish import Publisher
+    from resources.lake.reading import Snapshot
 
 
 @dataclass
 class History:
-    """Reads of one step, all at the same commit; frames are read once, commits looked up once.
+    """Reads of one step, all at the same commit; listings and commits are looked up once.
 
     ``fixed`` are the partition keys besides the session, in path order, e.g. ``{"variant": "risk1"}``.
     """
 
-    publisher: "Publisher"
-    pinned: str
+    snapshot: "Snapshot"
+    _listed: dict[str, list[str]] = field(default_factory=dict)
     _sessions: dict[tuple[str, str], list[dt.date]] = field(default_factory=dict)
     _commits: dict[tuple[str, dt.date, str], str] = field(default_factory=dict)
 
@@ -28,12 +28,14 @@ class History:
         """Sessions of ``dataset`` on main, ascending."""
         key = (dataset, _suffix(fixed))
         if key not in self._sessions:
-            found = {
-                dt.date.fromisoformat(partition["session"])
-                for partition in self.publisher.partitions(self.pinned, dataset)
-                if all(partition.get(name) == value for name, value in (fixed or {}).items())
-            }
-            self._sessions[key] = sorted(found)
+            if dataset not in self._listed:
+                self._listed[dataset] = self.snapshot.partitions(dataset)
+            wanted = _suffix(fixed)
+            self._sessions[key] = sorted(
+                dt.date.fromisoformat(session.removeprefix("session="))
+                for session, _, rest in (path.partition("/") for path in self._listed[dataset])
+                if rest == wanted
+            )
         return self._sessions[key]
 
     def frame(
@@ -48,7 +50,12 @@ class History:
         wanted = [{"session": day.isoformat(), **(fixed or {})} for day in sessions]
         if not wanted:
             return pl.DataFrame()
-        return self.publisher.scan_frames(self.pinned, dataset, wanted, file=file).collect()
+        return self.snapshot.scan(dataset, wanted, file).collect()
+
+    @property
+    def pinned(self) -> str:
+        """The commit that everything is read at."""
+        return self.snapshot.ref
 
     def bars_with_warmup(self, dataset: str, sessions: Sequence[dt.date], warmup: int) -> pl.DataFrame:
         """Complete bars of ``sessions``, with enough earlier ones that each Symbol has ``warmup`` of them before the first.
@@ -75,8 +82,9 @@ class History:
         """The commit on main that made the partition as it is at the pinned commit."""
         key = (dataset, session, _suffix(fixed))
         if key not in self._commits:
-            partition = {"session": session.isoformat(), **(fixed or {})}
-            self._commits[key] = self.publisher.made_by(self.pinned, dataset, partition)
+            self._commits[key] = made_by(
+                self.snapshot, dataset, {"session": session.isoformat(), **(fixed or {})}
+            )
         return self._commits[key]
 
     def fingerprint(
@@ -96,6 +104,21 @@ class History:
             "last_commit": commits[-1],
             "commits_sha256": hashlib.sha256("\n".join(commits).encode()).hexdigest(),
         }
+
+
+def made_by(snapshot: "Snapshot", dataset: str, partition: Mapping[str, str]) -> str:
+    """The commit of main that brought a partition's data as the snapshot has it.
+
+    Raises:
+        ObjectNotFound: the partition is not there.
+    """
+    from resources.lake import ObjectNotFound
+    from resources.lake.layout import object_path
+
+    path = object_path(dataset, partition)
+    for commit in snapshot.lake.log(snapshot.ref, path=path, first_parent=True, limit=1):
+        return commit.id
+    raise ObjectNotFound(f"{path} is not at {snapshot.ref}")
 
 
 def _suffix(fixed: Mapping[str, str] | None) -> str:

@@ -34,7 +34,7 @@ def market_data_assets(settings: Settings, sessions: dg.PartitionsDefinition[str
         files = source.open()
 
         def produce(session: str) -> Materialised | Skipped:
-            raw = files.read_session(dt.date.fromisoformat(session))
+            raw = files.read_session(dt.date.fromisoformat(session), settings.calendar)
             if raw.frame.is_empty():
                 return Skipped(f"the source has no row of {session}")
             publication = publisher.publish(
@@ -50,6 +50,7 @@ def market_data_assets(settings: Settings, sessions: dg.PartitionsDefinition[str
                 source=files.name,
                 symbols=raw.frame["Symbol"].n_unique(),
                 source_sha256=dg.MetadataValue.json(dict(raw.files)),
+                **({"left_out": dg.MetadataValue.json([skip.reason for skip in raw.skips])} if raw.skips else {}),
             )
 
         yield from materialise_partitions(context, "m1_raw", produce)

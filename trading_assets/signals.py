@@ -48,25 +48,23 @@ def signal_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition) 
         context: dg.AssetExecutionContext, lake: LakeResource, clock: ClockResource
     ) -> Iterator[dg.MaterializeResult[Any]]:
         from trading.contracts import validate
-        from trading.strategies import get_strategy
 
         publisher = lake.publisher(context, platform_version(), clock.now)
-        history = History(publisher, publisher.pin())
+        history = History(publisher.snapshot())
         universe_sessions = set(history.sessions("universe"))
         computed: dict[str, pl.DataFrame] = {}
 
         def compute(name: str) -> pl.DataFrame:
             """Signals of every session of this run in one pass, warm-up bars read along."""
             variant = load_variant(settings, name)
-            strategy = get_strategy(variant.strategy)
             on_main = set(history.sessions(BAR_ASSETS[variant.timeframe]))
             wanted = sorted(
                 day for day in days_by_variant[name] if day in on_main
             )
             if not wanted:
                 return pl.DataFrame()
-            bars = history.bars_with_warmup(BAR_ASSETS[variant.timeframe], wanted, strategy.warmup(variant.params))
-            frame = strategy.signals(bars, variant.params)
+            bars = history.bars_with_warmup(BAR_ASSETS[variant.timeframe], wanted, variant.implementation.warmup(variant.params))
+            frame = variant.implementation.signals(bars, variant.params)
             return frame.join(bars.select("Symbol", "Timestamp", "session"), on=["Symbol", "Timestamp"], how="left")
 
         def produce(key: str) -> Materialised | Skipped:

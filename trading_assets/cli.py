@@ -1,0 +1,55 @@
+"""The `trading` command. Each subcommand's module is imported when it is called, so that `trading --help` is quick."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from trading.errors import TradingError
+
+# command: (module, object, one line)
+_COMMANDS = {
+    "demo": ("trading_assets.commands.demo", "demo", "run the whole chain, from raw minutes to paper orders"),
+    "ui": ("trading_assets.commands.ui", "ui", "serve the Dagster UI of a home"),
+    "materialise": ("trading_assets.commands.materialise", "materialise", "materialise assets from the command line"),
+    "explain": ("trading_assets.commands.explain", "explain", "from an order back to the raw file's hash"),
+    "status": ("trading_assets.commands.operate", "status", "stages, accounts, kill switches, open orders"),
+    "kill": ("trading_assets.commands.operate", "kill", "engage the kill switch: cancel open orders, refuse new ones"),
+    "resume": ("trading_assets.commands.operate", "resume", "release the kill switch, with a name and a reason"),
+    "lake": ("trading_assets.commands.lake", "lake", "look into the versioned storage"),
+    "ledger": ("trading_assets.commands.ledger", "ledger", "look into the record of orders and money"),
+    "query": ("trading_assets.commands.query", "query", "SQL on the warehouse, now or as of a commit"),
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name, _ = _COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, _, line) in _COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup)
+@click.version_option(package_name="trading-assets")
+def trading() -> None:
+    """Systematic trading as Dagster assets. Everything of an installation lives in its home (TRADING_HOME)."""
+
+
+def main(arguments: Sequence[str] | None = None) -> Any:
+    """Entry point: errors that the platform raises on purpose end with their message and status 1, not a traceback."""
+    try:
+        return trading.main(args=arguments, prog_name="trading", standalone_mode=True)
+    except TradingError as error:
+        click.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""The subcommands of `trading`, one subject a module."""

@@ -1,0 +1,41 @@
+"""`trading materialise`: one run over one partition or a range, as the UI would launch it."""
+
+import sys
+
+import click
+import dagster as dg
+
+from trading_assets.commands.options import home_option
+from trading_assets.runs import local_instance, run_job
+from trading_assets.settings import Settings
+
+
+@click.command()
+@click.argument("selection")
+@click.option("--partition", help="One partition key, e.g. 2023-11-24 or '2023-11-24|risk1'.")
+@click.option("--from", "first", help="First partition of a range; with --to.")
+@click.option("--to", "last", help="Last partition of a range.")
+@home_option
+def materialise(selection: str, partition: str | None, first: str | None, last: str | None, settings: Settings) -> None:
+    """Materialise SELECTION (Dagster's syntax, e.g. 'm1_bars', 'm1_raw+', 'group:bars') in this process."""
+    if (partition is None) == (first is None and last is None) or (first is None) != (last is None):
+        raise click.UsageError("give either --partition KEY, or both --from KEY and --to KEY")
+    from trading_assets.definitions import build_defs
+
+    try:
+        chosen = dg.AssetSelection.from_string(selection)
+        job = build_defs(settings)
+        named = dg.define_asset_job("materialise", selection=chosen, executor_def=dg.in_process_executor)
+        resolved = dg.Definitions.merge(job, dg.Definitions(jobs=[named])).resolve_job_def("materialise")
+    except dg.DagsterError as error:
+        raise click.UsageError(f"{selection!r} selects nothing that can run together: {error}") from None
+    with local_instance(settings) as instance:
+        outcome = run_job(resolved, instance, partition or first or "", partition or last or "")
+    for asset in sorted({*outcome.published, *outcome.unchanged}):
+        click.echo(f"{asset}: {outcome.published.get(asset, 0)} published, {outcome.unchanged.get(asset, 0)} unchanged")
+    for (asset, key), reason in outcome.refused.items():
+        click.secho(f"{asset} {key} refused: {reason}", fg="red", err=True)
+    if not outcome.success:
+        for step, reason in outcome.failures.items():
+            click.secho(f"{step}: {reason}", fg="red", err=True)
+        sys.exit(1)
