@@ -57,6 +57,7 @@ class FolderSource:
     Args:
         directory: the folder; dotfiles and DATASET.json are left alone, other strangers are reported by
             :meth:`skips`.
+        calendar: exchange_calendars name whose clock and sessions rows belong to.
         strict: refuse the folder for one wrong file.
         cache_bytes: files are read once and kept up to this size together; beyond it a session is read by
             slice.
@@ -66,8 +67,16 @@ class FolderSource:
         SourceFileRefused: with ``strict``, the first refused file.
     """
 
-    def __init__(self, directory: Path | str, *, strict: bool = False, cache_bytes: int = 1 << 30) -> None:
+    def __init__(
+        self,
+        directory: Path | str,
+        *,
+        calendar: str = "XNYS",
+        strict: bool = False,
+        cache_bytes: int = 1 << 30,
+    ) -> None:
         self.directory = Path(directory)
+        self.calendar = calendar
         self._strict = strict
         self._room = cache_bytes
         self._refused: dict[str, SourceFileRefused] = {}
@@ -92,20 +101,20 @@ class FolderSource:
         symbol = {f.shown: f.symbol for f in self._files}
         return [SourceProblem(s, symbol.get(s), e.reason) for s, e in sorted(self._refused.items())]
 
-    def sessions(self, calendar: str = "XNYS") -> list[dt.date]:
+    def sessions(self, calendar: str | None = None) -> list[dt.date]:
         """Sessions with at least one row; files of many days are read for it, files of one day taken by
         their name.
         """
-        exchange = get_calendar(calendar)
+        exchange = get_calendar(calendar or self.calendar)
         dates = {f.day for f in self._files if f.day is not None and f.shown not in self._refused}
         for _, content in self._indexed(exchange):
             dates |= content.rows_by_date.keys()
         self._refuse_all_wrong()
         return sorted(day for day in dates if exchange.is_session(day))
 
-    def skips(self, calendar: str = "XNYS") -> list[SourceSkip]:
+    def skips(self, calendar: str | None = None) -> list[SourceSkip]:
         """Strangers, empty files, and rows on dates that are no session, over the whole folder."""
-        exchange = get_calendar(calendar)
+        exchange = get_calendar(calendar or self.calendar)
         found = list(self._foreign)
         for file, content in self._indexed(exchange):
             if content.rows == 0:
@@ -126,7 +135,7 @@ class FolderSource:
             return 0  # listed by problems()
 
     def read_session(
-        self, session: dt.date, calendar: str = "XNYS", symbols: Sequence[str] | None = None
+        self, session: dt.date, calendar: str | None = None, symbols: Sequence[str] | None = None
     ) -> RawSession:
         """See :meth:`trading.ports.sources.BarSource.read_session`.
 
@@ -135,7 +144,7 @@ class FolderSource:
                 session.
             SourceError: a named Symbol has no file.
         """
-        exchange = get_calendar(calendar)
+        exchange = get_calendar(calendar or self.calendar)
         known = {f.symbol for f in self._files}
         for symbol in [s for s in symbols or () if s not in known]:
             raise SourceError(f"{self.name} has no file of Symbol {symbol!r}; it has {_few(sorted(known))}")

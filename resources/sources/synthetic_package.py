@@ -9,11 +9,16 @@ from trading.synthetic import SyntheticMarket
 DATASET_FILE = "DATASET.json"
 
 
-def write_package(market: SyntheticMarket, directory: Path) -> list[Path]:
+def write_package(directory: Path, market: SyntheticMarket | None = None, *, seed: int = 7) -> list[Path]:
     """Write ``{SYMBOL}.parquet`` per Symbol and a DATASET.json that says that it is synthetic.
 
     The same market gives the same bytes. Columns: Timestamp, Open, High, Low, Close, Volume, extended hours
     included.
+
+    Args:
+        directory: made where missing.
+        market: default the standard market of ``seed``.
+        seed: used without ``market``.
 
     Returns:
         The files written, DATASET.json last.
@@ -22,6 +27,7 @@ def write_package(market: SyntheticMarket, directory: Path) -> list[Path]:
         SourceError: where ``directory`` holds anything that is not such a package; real data is never
             overwritten.
     """
+    market = market or SyntheticMarket(seed)
     directory.mkdir(parents=True, exist_ok=True)
     _refuse_real_data(directory)
     marker = directory / DATASET_FILE

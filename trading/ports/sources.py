@@ -39,6 +39,9 @@ class SourceProblem:
     symbol: str | None
     message: str
 
+    def __str__(self) -> str:
+        return f"{self.file}: {self.message}"
+
 
 @dataclass(frozen=True)
 class RawSession:
@@ -79,19 +82,19 @@ class BarSource(Protocol):
         """Symbols with at least one usable file, sorted."""
         ...
 
-    def sessions(self, calendar: str = "XNYS") -> list[dt.date]:
-        """Sessions of ``calendar`` with at least one row, ascending."""
+    def sessions(self, calendar: str | None = None) -> list[dt.date]:
+        """Sessions of ``calendar`` (default: the source's own) with at least one row, ascending."""
         ...
 
     def read_session(
-        self, session: dt.date, calendar: str = "XNYS", symbols: Sequence[str] | None = None
+        self, session: dt.date, calendar: str | None = None, symbols: Sequence[str] | None = None
     ) -> RawSession:
         """All rows whose exchange-local date is ``session``.
 
         Args:
             session: a session of ``calendar``; a holiday gives an empty frame and a skip with the count of
                 rows.
-            calendar: exchange_calendars name.
+            calendar: exchange_calendars name; default the one that the source was opened with.
             symbols: None reads what can be read and lists refused files as skips; named Symbols must all be
                 readable.
         """

@@ -1,0 +1,1 @@
+"""Features that decide ahead of signals, from data known before a session's open."""
