@@ -41,7 +41,9 @@ class LakeResource(dg.ConfigurableResource["LakeResource"]):
     def open(self) -> "Lake":
         return _lake(self.uri)
 
-    def publisher(self, context: dg.AssetExecutionContext, code_version: str, clock: Callable[[], dt.datetime]) -> "Publisher":
+    def publisher(
+        self, context: dg.AssetExecutionContext, code_version: str, clock: Callable[[], dt.datetime]
+    ) -> "Publisher":
         """Write-audit-publish for one step of one run."""
         from resources.lake.publish import Publisher
 

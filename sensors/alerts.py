@@ -46,7 +46,9 @@ def alerts_sensor() -> dg.SensorDefinition:
                     sent += 1
             positions[end] = ended.cursor
         context.update_cursor(json.dumps(positions))
-        return dg.SkipReason(f"{sent} alerts sent" if sent else "no failed check and no failed run since the last tick")
+        return dg.SkipReason(
+            f"{sent} alerts sent" if sent else "no failed check and no failed run since the last tick"
+        )
 
     return alerts_of_runs
 
@@ -89,10 +91,11 @@ def alerts_of_run(
         title=f"Run of {run.job_name} failed",
         severity="error",
         at=clock.now(),
-        what=_shorten("; ".join(f"{step}: {reason}" for step, reason in (other or reasons).items()) or "see the run"),
+        what=_shorten(
+            "; ".join(f"{step}: {reason}" for step, reason in (other or reasons).items()) or "see the run"
+        ),
         asset=", ".join(sorted(key.to_user_string() for key in run.asset_selection or ()))[:300],
-        partition=run.tags.get("dagster/partition")
-        or _range(run.tags),
+        partition=run.tags.get("dagster/partition") or _range(run.tags),
         link=link,
         command=f"open {link} and re-execute from failure once the cause is mended",
         dedupe_key=f"run/{run.run_id}",
@@ -129,7 +132,10 @@ def _command(asset: str, partition: str) -> str:
 
 
 def _range(tags: Mapping[str, str]) -> str:
-    first, last = tags.get("dagster/asset_partition_range_start"), tags.get("dagster/asset_partition_range_end")
+    first, last = (
+        tags.get("dagster/asset_partition_range_start"),
+        tags.get("dagster/asset_partition_range_end"),
+    )
     return f"{first} to {last}" if first and last else ""
 
 

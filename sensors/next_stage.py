@@ -51,9 +51,10 @@ def _link(
         keys = [dg.MultiPartitionKey({"session": session, dimension: other}) for other in sorted(others)]
         if len(keys) == 1:
             return dg.RunRequest(run_key=run_key, partition_key=keys[0], tags=tags)
-        range_tags = {ASSET_PARTITION_RANGE_START_TAG: str(keys[0]), ASSET_PARTITION_RANGE_END_TAG: str(keys[-1])}
+        range_tags = {
+            ASSET_PARTITION_RANGE_START_TAG: str(keys[0]),
+            ASSET_PARTITION_RANGE_END_TAG: str(keys[-1]),
+        }
         return dg.RunRequest(run_key=run_key, tags={**tags, **range_tags})
 
     return link
-
-

@@ -9,7 +9,7 @@ from resources.configurable import ClockResource, LakeResource
 from trading_assets.code_version import platform_version
 from trading_assets.dataset import dataset
 from trading_assets.materialise import Materialised, Skipped, materialise_partitions
-from trading_assets.publications import UpstreamMissing, materialised, read_upstream
+from trading_assets.publications import UpstreamMissing, contract_audit, materialised, read_upstream
 from trading_assets.settings import Settings
 
 # Asset name by timeframe, as variants name it.
@@ -18,7 +18,10 @@ BAR_ASSETS = {"5m": "m5_bars", "15m": "m15_bars", "1h": "h1_bars", "1d": "d1_bar
 
 def bar_assets(settings: Settings, sessions: dg.PartitionsDefinition[str]) -> list[dg.AssetsDefinition]:
     """m5_bars, m15_bars, h1_bars, d1_bars and bar_quality."""
-    return [*(_resampled(settings, sessions, tf, name) for tf, name in BAR_ASSETS.items()), _quality(settings, sessions)]
+    return [
+        *(_resampled(settings, sessions, tf, name) for tf, name in BAR_ASSETS.items()),
+        _quality(settings, sessions),
+    ]
 
 
 def _resampled(
@@ -37,7 +40,6 @@ def _resampled(
         context: dg.AssetExecutionContext, lake: LakeResource, clock: ClockResource
     ) -> Iterator[dg.MaterializeResult[Any]]:
         from trading.bars import resample
-        from trading.contracts import validate
 
         publisher = lake.publisher(context, platform_version(), clock.now)
         pinned = publisher.pin()
@@ -52,13 +54,13 @@ def _resampled(
                 name,
                 {"session": session},
                 {"data.parquet": bars},
-                audit=lambda reader: validate(reader.frame("data.parquet"), "bars", where=f"{name} {session}"),
+                audit=contract_audit("bars", f"{name} {session}"),
                 inputs={"m1_bars": pinned},
             )
             return materialised(
                 publication,
+                {},
                 reads={"m1_bars": pinned},
-                incomplete_bars=int((~bars["complete"]).sum()),
             )
 
         yield from materialise_partitions(context, name, produce)
@@ -80,7 +82,6 @@ def _quality(settings: Settings, sessions: dg.PartitionsDefinition[str]) -> dg.A
         context: dg.AssetExecutionContext, lake: LakeResource, clock: ClockResource
     ) -> Iterator[dg.MaterializeResult[Any]]:
         from trading.bars import AssembledBars, QualityConfig, daily_quality
-        from trading.contracts import validate
 
         publisher = lake.publisher(context, platform_version(), clock.now)
         pinned = publisher.pin()
@@ -97,17 +98,16 @@ def _quality(settings: Settings, sessions: dg.PartitionsDefinition[str]) -> dg.A
                 "bar_quality",
                 {"session": session},
                 {"data.parquet": quality},
-                audit=lambda reader: validate(
-                    reader.frame("data.parquet"), "bar_quality", where=f"bar_quality {session}"
-                ),
+                audit=contract_audit("bar_quality", f"bar_quality {session}"),
                 inputs={"m1_bars": pinned},
             )
             below = quality.filter(~quality["passed"])
             return materialised(
                 publication,
+                {
+                    "lowest_coverage": min(quality["coverage"].drop_nulls().to_list(), default=0.0),
+                },
                 reads={"m1_bars": pinned},
-                lowest_coverage=float(quality["coverage"].min() or 0.0),
-                symbols_below_min_coverage=", ".join(below["Symbol"].to_list()) or "none",
             )
 
         yield from materialise_partitions(context, "bar_quality", produce)

@@ -1,18 +1,10 @@
 """Asset checks beside the contracts: refused partitions fail the run, thin minutes warn, strategies that look ahead block."""
 
-from collections.abc import Iterable
-from typing import Any
 
 import dagster as dg
 
-from resources.configurable import ClockResource, LakeResource
 from sensors.alerts import REFUSALS_STEP_SUFFIX
-from trading_assets.bars import BAR_ASSETS
-from trading_assets.code_version import platform_version
-from trading_assets.configured import variant as load_variant
-from trading_assets.history import History
-from trading_assets.materialise import CONTRACT_CHECK, dimension_of, session_of
-from trading_assets.settings import Settings
+from trading_assets.materialise import CONTRACT_CHECK
 
 
 def refusals_fail_the_run(asset: str) -> dg.AssetChecksDefinition:
@@ -29,7 +21,9 @@ def refusals_fail_the_run(asset: str) -> dg.AssetChecksDefinition:
     def every_partition_kept(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         refused = {
             evaluation.partition: evaluation.description or ""
-            for entry in context.instance.all_logs(context.op_execution_context.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+            for entry in context.instance.all_logs(
+                context.op_execution_context.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+            )
             if entry.dagster_event is not None
             and (evaluation := entry.dagster_event.asset_check_evaluation_data).asset_key == dg.AssetKey(asset)
             and evaluation.check_name == CONTRACT_CHECK

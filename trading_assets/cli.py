@@ -13,11 +13,23 @@ from trading.errors import TradingError
 _COMMANDS = {
     "demo": ("trading_assets.commands.demo", "demo", "run the whole chain, from raw minutes to paper orders"),
     "ui": ("trading_assets.commands.ui", "ui", "serve the Dagster UI of a home"),
-    "materialise": ("trading_assets.commands.materialise", "materialise", "materialise assets from the command line"),
+    "materialise": (
+        "trading_assets.commands.materialise",
+        "materialise",
+        "materialise assets from the command line",
+    ),
     "explain": ("trading_assets.commands.explain", "explain", "from an order back to the raw file's hash"),
     "status": ("trading_assets.commands.operate", "status", "stages, accounts, kill switches, open orders"),
-    "kill": ("trading_assets.commands.operate", "kill", "engage the kill switch: cancel open orders, refuse new ones"),
-    "resume": ("trading_assets.commands.operate", "resume", "release the kill switch, with a name and a reason"),
+    "kill": (
+        "trading_assets.commands.operate",
+        "kill",
+        "engage the kill switch: cancel open orders, refuse new ones",
+    ),
+    "resume": (
+        "trading_assets.commands.operate",
+        "resume",
+        "release the kill switch, with a name and a reason",
+    ),
     "lake": ("trading_assets.commands.lake", "lake", "look into the versioned storage"),
     "ledger": ("trading_assets.commands.ledger", "ledger", "look into the record of orders and money"),
     "query": ("trading_assets.commands.query", "query", "SQL on the warehouse, now or as of a commit"),

@@ -1,6 +1,5 @@
 """What the configs folder says: variants, accounts, universe, promotion policy; validated, each file named when wrong."""
 
-import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,9 +11,10 @@ from trading.errors import ConfigError, TradingError
 from trading_assets.settings import Settings, read_yaml
 
 if TYPE_CHECKING:
+    from trading.promotion.policy import PromotionPolicy
+
     from trading.accounts import AccountConfig
     from trading.features.universe import UniverseConfig
-    from trading.promotion.policy import PromotionPolicy
     from trading.variants import Variant
 
 _Model = TypeVar("_Model")
@@ -61,9 +61,10 @@ def universe_config(settings: Settings) -> tuple["UniverseConfig", pl.DataFrame 
     try:
         frame = pl.read_csv(listed, schema={"Symbol": pl.String, "first": pl.Date, "last": pl.Date})
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise ConfigError(f"{listed} (blackout_file of {file}): expected CSV columns Symbol,first,last: {error}") from None
+        raise ConfigError(
+            f"{listed} (blackout_file of {file}): expected CSV columns Symbol,first,last: {error}"
+        ) from None
     return config, frame
-
 
 
 def _names(folder: Path) -> list[str]:
@@ -81,9 +82,7 @@ def _load(folder: Path, name: str, build: Callable[[dict[str, Any]], _Model]) ->
     raise ConfigError(f"{folder} has no {name}.yml; there are: {', '.join(_names(folder))}")
 
 
-def _validated(
-    file: Path, build: Callable[[dict[str, Any]], _Model], content: dict[str, Any] | None = None
-) -> _Model:
+def _validated(file: Path, build: Callable[[dict[str, Any]], _Model], content: dict[str, Any] | None = None) -> _Model:
     try:
         return build(read_yaml(file) if content is None else content)
     except ValidationError as error:

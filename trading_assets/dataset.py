@@ -42,7 +42,7 @@ def asset_spec(
     metadata: Mapping[str, Any] | None = None,
 ) -> dg.AssetSpec:
     """An asset with what a reader of the UI expects: group, kinds, owner, description, code version, column schema."""
-    assert group in GROUPS, group  # noqa: S101 - a programming error, not input
+    assert group in GROUPS, group
     schema = table_schema(name)
     return dg.AssetSpec(
         name,
@@ -70,9 +70,7 @@ def contract_check(asset: str) -> dg.AssetCheckSpec:
     )
 
 
-def dataset(
-    name: str, **spec: Any
-) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+def dataset(name: str, **spec: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Decorator: one dataset, its blocking contract check, and backfills of a range as one run."""
     return dg.multi_asset(
         name=name,

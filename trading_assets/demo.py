@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import yaml
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from jobs.groups import MARKET_DATA_JOB, PROMOTION_JOB, REPORT_JOB, RESEARCH_JOB, TRADING_JOB
 from trading.errors import DataError
@@ -66,7 +73,9 @@ def run_demo(home: Path, data: Path | None, console: Console) -> DemoResult:
     with console.status("reading the data folder"):
         settings, source = _prepare(home, data, console)
         sessions = sorted(source.sessions(settings.calendar))
-    result = DemoResult(settings, sessions, problems=[f"{problem.file}: {problem.message}" for problem in source.problems()])
+    result = DemoResult(
+        settings, sessions, problems=[f"{problem.file}: {problem.message}" for problem in source.problems()]
+    )
     if not sessions:
         raise DataError(
             f"{settings.source_path} holds no row on a session of {settings.calendar}; "
@@ -139,13 +148,13 @@ def _prepare(home: Path, data: Path | None, console: Console) -> tuple[Settings,
         from trading.synthetic import SyntheticMarket
 
         folder = home / "data"
-        write_package(SyntheticMarket(seed=SYNTHETIC_SEED), folder)
+        write_package(folder, SyntheticMarket(seed=SYNTHETIC_SEED))
     else:
         folder = data.resolve()
     calendar = Settings.load(home).calendar
     source = FolderSource(folder)
     sessions = sorted(source.sessions(calendar))
-    content = {
+    content: dict[str, object] = {
         "label": source.label or f"{folder.name}: minutes of {folder}",
         "source": {"kind": "folder", "path": str(folder)},
         "promotion_policy": "demo/promotion.yaml",

@@ -13,7 +13,7 @@ from trading_assets.configured import universe_config
 from trading_assets.dataset import dataset
 from trading_assets.history import History
 from trading_assets.materialise import Materialised, Skipped, materialise_partitions
-from trading_assets.publications import materialised
+from trading_assets.publications import contract_audit, materialised
 from trading_assets.settings import Settings
 
 
@@ -34,7 +34,6 @@ def feature_assets(settings: Settings, sessions: dg.PartitionsDefinition[str]) -
     def universe(
         context: dg.AssetExecutionContext, lake: LakeResource, clock: ClockResource
     ) -> Iterator[dg.MaterializeResult[Any]]:
-        from trading.contracts import validate
         from trading.features.universe import build_universe
 
         publisher = lake.publisher(context, platform_version(), clock.now)
@@ -56,16 +55,17 @@ def feature_assets(settings: Settings, sessions: dg.PartitionsDefinition[str]) -
                 "universe",
                 {"session": session},
                 {"data.parquet": admitted},
-                audit=lambda reader: validate(reader.frame("data.parquet"), "universe", where=f"universe {session}"),
+                audit=contract_audit("universe", f"universe {session}"),
                 inputs={"m1_bars": history.pinned, "d1_bars": history.pinned},
             )
             removed = admitted.filter(~pl.col("admitted"))
             reasons = removed.group_by("removed_by").len().sort("removed_by")
             return materialised(
                 publication,
+                {
+                    "admitted": int(admitted["admitted"].sum()),
+                },
                 reads={"m1_bars": history.pinned, "d1_bars": history.pinned},
-                admitted=int(admitted["admitted"].sum()),
-                removed=dg.MetadataValue.json(dict(reasons.iter_rows())),
             )
 
         yield from materialise_partitions(context, "universe", produce)

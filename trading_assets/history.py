@@ -71,10 +71,12 @@ class History:
         parts = [bars]
         while taken < len(earlier):
             chunk = earlier[max(0, len(earlier) - taken - step) : len(earlier) - taken]
-            parts.append(self.frame(dataset, chunk).filter(pl.col("complete"), pl.col("Symbol").is_in(symbols.implode())))
+            parts.append(
+                self.frame(dataset, chunk).filter(pl.col("complete"), pl.col("Symbol").is_in(symbols.implode()))
+            )
             taken, step = taken + len(chunk), step * 2
             counts = pl.concat(parts[1:]).group_by("Symbol").len()
-            if counts.height == len(symbols) and int(counts["len"].min() or 0) > warmup:  # type: ignore[call-overload]
+            if counts.height == len(symbols) and min(counts["len"].to_list()) > warmup:
                 break
         return pl.concat(parts).sort("Symbol", "Timestamp")
 
@@ -82,9 +84,7 @@ class History:
         """The commit on main that made the partition as it is at the pinned commit."""
         key = (dataset, session, _suffix(fixed))
         if key not in self._commits:
-            self._commits[key] = made_by(
-                self.snapshot, dataset, {"session": session.isoformat(), **(fixed or {})}
-            )
+            self._commits[key] = made_by(self.snapshot, dataset, {"session": session.isoformat(), **(fixed or {})})
         return self._commits[key]
 
     def fingerprint(

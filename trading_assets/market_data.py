@@ -11,7 +11,7 @@ from resources.configurable import ClockResource, LakeResource, SourceResource
 from trading_assets.code_version import platform_version
 from trading_assets.dataset import dataset
 from trading_assets.materialise import Materialised, Skipped, materialise_partitions
-from trading_assets.publications import UpstreamMissing, materialised, read_upstream
+from trading_assets.publications import UpstreamMissing, contract_audit, materialised, read_upstream
 from trading_assets.settings import Settings
 
 
@@ -47,10 +47,12 @@ def market_data_assets(settings: Settings, sessions: dg.PartitionsDefinition[str
             )
             return materialised(
                 publication,
-                source=files.name,
-                symbols=raw.frame["Symbol"].n_unique(),
-                source_sha256=dg.MetadataValue.json(dict(raw.files)),
-                **({"left_out": dg.MetadataValue.json([skip.reason for skip in raw.skips])} if raw.skips else {}),
+                {
+                    "source": files.name,
+                    "symbols": raw.frame["Symbol"].n_unique(),
+                    "source_sha256": dg.MetadataValue.json(dict(raw.files)),
+                    "left_out": dg.MetadataValue.json([skip.reason for skip in raw.skips]),
+                },
             )
 
         yield from materialise_partitions(context, "m1_raw", produce)
@@ -68,7 +70,6 @@ def market_data_assets(settings: Settings, sessions: dg.PartitionsDefinition[str
         context: dg.AssetExecutionContext, lake: LakeResource, clock: ClockResource
     ) -> Iterator[dg.MaterializeResult[Any]]:
         from trading.bars import assemble_m1
-        from trading.contracts import validate
 
         publisher = lake.publisher(context, platform_version(), clock.now)
         pinned = publisher.pin()
@@ -85,17 +86,18 @@ def market_data_assets(settings: Settings, sessions: dg.PartitionsDefinition[str
                 "m1_bars",
                 {"session": session},
                 {"data.parquet": assembled.bars, "report.parquet": assembled.report},
-                audit=lambda reader: validate(reader.frame("data.parquet"), "m1_bars", where=f"m1_bars {session}"),
+                audit=contract_audit("m1_bars", f"m1_bars {session}"),
                 inputs={"m1_raw": pinned},
             )
             report = assembled.report
             return materialised(
                 publication,
+                {
+                    "symbols": report.height,
+                    "exact_duplicates": int(report["exact_duplicates"].sum()),
+                    "rows_outside_session": int(report["rows_outside_session"].sum()),
+                },
                 reads={"m1_raw": pinned},
-                symbols=report.height,
-                exact_duplicates=int(report["exact_duplicates"].sum()),
-                rows_outside_session=int(report["rows_outside_session"].sum()),
-                lowest_coverage=float(report["coverage"].min() or 0.0),
             )
 
         yield from materialise_partitions(context, "m1_bars", produce)

@@ -100,7 +100,12 @@ class PartitionRecorder:
         self._evaluate(partition, passed=True, description="written, read back and found to keep its contract")
 
     def _evaluate(
-        self, partition: str | None, *, passed: bool, description: str, metadata: Mapping[str, Any] | None = None
+        self,
+        partition: str | None,
+        *,
+        passed: bool,
+        description: str,
+        metadata: Mapping[str, Any] | None = None,
     ) -> None:
         if self.checked:
             self.context.log_event(
@@ -132,9 +137,7 @@ class PartitionRecorder:
             f"{name}: {published} partitions published, {len(self.done) - published} unchanged, "
             f"{len(self.refused)} refused, {len(self.skipped)} skipped"
         )
-        return dg.MaterializeResult(
-            asset_key=self.key, metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
-        )
+        return dg.MaterializeResult(asset_key=self.key, metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
 
 
 def materialise_partitions(
@@ -170,7 +173,7 @@ def session_of(partition: str) -> str:
 
 
 def dimension_of(partition: str, dimension: str) -> str:
-    assert isinstance(partition, dg.MultiPartitionKey)  # noqa: S101 - a programming error, not input
+    assert isinstance(partition, dg.MultiPartitionKey)
     return partition.keys_by_dimension[dimension]
 
 

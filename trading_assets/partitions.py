@@ -51,7 +51,7 @@ def session_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
     exclusions: list[str | dt.datetime] = [
         *weekends,
         *(
-            dt.datetime.combine(day, dt.time())  # noqa: DTZ011 - naive on purpose: Dagster reads it in `timezone`
+            dt.datetime.combine(day, dt.time())
             for day in holidays
             if day >= settings.first_session and (last is None or day <= last)
         ),

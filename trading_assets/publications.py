@@ -10,7 +10,8 @@ from trading.errors import DataError
 from trading_assets.materialise import Materialised
 
 if TYPE_CHECKING:
-    from resources.lake.publish import Publication, Publisher
+    from resources.lake.publish import Audit, Publication, Publisher
+    from resources.lake.reading import Reader
 
 
 class UpstreamMissing(DataError):
@@ -18,7 +19,11 @@ class UpstreamMissing(DataError):
 
 
 def read_upstream(
-    publisher: "Publisher", pinned: str, dataset: str, partition: Mapping[str, str], file: str = "data.parquet"
+    publisher: "Publisher",
+    pinned: str,
+    dataset: str,
+    partition: Mapping[str, str],
+    file: str = "data.parquet",
 ) -> pl.DataFrame:
     """One upstream file at a pinned commit; `UpstreamMissing` says which partition to materialise first."""
     if not publisher.exists(pinned, dataset, partition):
@@ -27,8 +32,19 @@ def read_upstream(
     return publisher.read_frame(pinned, dataset, partition, file)
 
 
+def contract_audit(contract: str, where: str, file: str = "data.parquet") -> "Audit":
+    """An audit that reads back one file of what was written and validates it against ``contract``."""
+
+    def audit(reader: "Reader") -> None:
+        from trading.contracts import validate
+
+        validate(reader.frame(file), contract, where=where)
+
+    return audit
+
+
 def materialised(
-    publication: "Publication", *, reads: Mapping[str, str] | None = None, **metadata: Any
+    publication: "Publication", metadata: Mapping[str, Any], *, reads: Mapping[str, str] | None = None
 ) -> Materialised:
     """What the asset's materialisation event says: the commit it made, those it read, and its own figures."""
     return Materialised(

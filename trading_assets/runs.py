@@ -50,8 +50,7 @@ def prepare_dagster_home(settings: Settings) -> None:
     if not config.exists():
         partial = config.with_suffix(f".{os.getpid()}.part")
         partial.write_text(
-            "# Dagster's own bookkeeping for this home, in SQLite beside this file.\n"
-            "telemetry:\n  enabled: false\n"
+            "# Dagster's own bookkeeping for this home, in SQLite beside this file.\ntelemetry:\n  enabled: false\n"
         )
         partial.replace(config)
 
@@ -118,6 +117,4 @@ def outcome_of(result: dg.ExecuteInProcessResult) -> RunOutcome:
                 error = error.cause
             reason = user.description if user and user.description else (error.message if error else event.message)
             failures[event.step_key or "run"] = (reason or "").strip()
-    return RunOutcome(
-        result.run_id, result.job_def.name, result.success, published, unchanged, refused, failures
-    )
+    return RunOutcome(result.run_id, result.job_def.name, result.success, published, unchanged, refused, failures)

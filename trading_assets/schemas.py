@@ -20,9 +20,12 @@ _WINDOWED = [
 ]
 
 COLUMNS: dict[str, list[tuple[str, str, str]]] = {
-    "m1_raw": [*_BAR, ("source_file", "String", "file that the row came from, relative to the source folder")],
+    "m1_raw": [
+        *_BAR,
+        ("source_file", "String", "file that the row came from, relative to the source folder"),
+    ],
     "m1_bars": [*_BAR, _SESSION],
-    **{name: _WINDOWED for name in ("m5_bars", "m15_bars", "h1_bars", "d1_bars")},
+    **dict.fromkeys(("m5_bars", "m15_bars", "h1_bars", "d1_bars"), _WINDOWED),
 }
 
 
@@ -30,6 +33,4 @@ def table_schema(dataset: str) -> dg.TableSchema | None:
     columns = COLUMNS.get(dataset)
     if columns is None:
         return None
-    return dg.TableSchema(
-        columns=[dg.TableColumn(name, type=dtype, description=text) for name, dtype, text in columns]
-    )
+    return dg.TableSchema(columns=[dg.TableColumn(name, type=dtype, description=text) for name, dtype, text in columns])

@@ -3,7 +3,6 @@
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -16,7 +15,7 @@ from trading_assets.configured import variant as load_variant
 from trading_assets.dataset import dataset
 from trading_assets.history import History
 from trading_assets.materialise import Materialised, Skipped, dimension_of, materialise_partitions, session_of
-from trading_assets.publications import materialised
+from trading_assets.publications import contract_audit, materialised
 from trading_assets.settings import Settings
 
 
@@ -40,14 +39,18 @@ def signal_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition) 
         group="signals",
         description="The signal frame of each variant: entry, stop and target levels known at a bar's close, for admitted "
         "Symbols only. Strategies see complete bars, and nothing after the bar they speak of.",
-        sources=["trading/strategies", "trading/variants.py", "trading_assets/signals.py", "trading_assets/history.py"],
+        sources=[
+            "trading/strategies",
+            "trading/variants.py",
+            "trading_assets/signals.py",
+            "trading_assets/history.py",
+        ],
         partitions=partitions,
         deps=["m5_bars", "m15_bars", "h1_bars", "d1_bars", "universe"],
     )
     def signals(
         context: dg.AssetExecutionContext, lake: LakeResource, clock: ClockResource
     ) -> Iterator[dg.MaterializeResult[Any]]:
-        from trading.contracts import validate
 
         publisher = lake.publisher(context, platform_version(), clock.now)
         history = History(publisher.snapshot())
@@ -58,12 +61,12 @@ def signal_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition) 
             """Signals of every session of this run in one pass, warm-up bars read along."""
             variant = load_variant(settings, name)
             on_main = set(history.sessions(BAR_ASSETS[variant.timeframe]))
-            wanted = sorted(
-                day for day in days_by_variant[name] if day in on_main
-            )
+            wanted = sorted(day for day in days_by_variant[name] if day in on_main)
             if not wanted:
                 return pl.DataFrame()
-            bars = history.bars_with_warmup(BAR_ASSETS[variant.timeframe], wanted, variant.implementation.warmup(variant.params))
+            bars = history.bars_with_warmup(
+                BAR_ASSETS[variant.timeframe], wanted, variant.implementation.warmup(variant.params)
+            )
             frame = variant.implementation.signals(bars, variant.params)
             return frame.join(bars.select("Symbol", "Timestamp", "session"), on=["Symbol", "Timestamp"], how="left")
 
@@ -91,17 +94,19 @@ def signal_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition) 
                 "signals",
                 {"session": session, "variant": name},
                 {"data.parquet": frame},
-                audit=partial(_audit, validate=validate, where=f"signals {session} {name}"),
+                audit=contract_audit("signals", f"signals {session} {name}"),
                 inputs=reads,
                 metadata={"strategy_version": variant.strategy_version, "config_hash": variant.config_hash},
             )
             return materialised(
                 publication,
+                {
+                    "strategy_version": variant.strategy_version,
+                    "config_hash": variant.config_hash,
+                    "params": dg.MetadataValue.json(variant.params.model_dump(mode="json")),
+                    "outside_universe": of_session.height - frame.height,
+                },
                 reads=reads,
-                strategy_version=variant.strategy_version,
-                config_hash=variant.config_hash,
-                params=dg.MetadataValue.json(variant.params.model_dump(mode="json")),
-                outside_universe=of_session.height - frame.height,
             )
 
         days_by_variant: dict[str, list[dt.date]] = defaultdict(list)
@@ -110,7 +115,3 @@ def signal_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition) 
         yield from materialise_partitions(context, "signals", produce)
 
     return [signals]
-
-
-def _audit(reader: Any, *, validate: Any, where: str) -> None:
-    validate(reader.frame("data.parquet"), "signals", where=where)

@@ -50,7 +50,18 @@ def test_imports_go_down_only(floor: str) -> None:
 
 
 def test_the_domain_knows_neither_dagster_nor_the_outside() -> None:
-    banned = {"dagster", "os", "socket", "subprocess", "urllib", "http", "requests", "sqlite3", "sqlalchemy", "time"}
+    banned = {
+        "dagster",
+        "os",
+        "socket",
+        "subprocess",
+        "urllib",
+        "http",
+        "requests",
+        "sqlite3",
+        "sqlalchemy",
+        "time",
+    }
     offenders = {
         str(file.relative_to(ROOT)): sorted(imported_roots(file) & banned)
         for file in (ROOT / "trading").rglob("*.py")

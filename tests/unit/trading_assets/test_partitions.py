@@ -26,9 +26,7 @@ def test_pinned_holidays_are_the_librarys() -> None:
 
 
 def test_partitions_are_the_sessions_and_nothing_else(tmp_path: Path) -> None:
-    partitions = session_partitions(
-        settings(tmp_path, first_session="2012-01-03", last_session="2023-12-29")
-    )
+    partitions = session_partitions(settings(tmp_path, first_session="2012-01-03", last_session="2023-12-29"))
     expected = get_calendar("XNYS").sessions(dt.date(2012, 1, 3), dt.date(2023, 12, 29))
     assert partitions.get_partition_keys() == [day.isoformat() for day in expected]
 
