@@ -1,0 +1,66 @@
+/* model
+name: orders_with_outcome
+kind: table
+owner: team:trading-platform
+grain: order_ref
+description: Every order intent with its last state, its fills and what it earned after fees; slippage_bps is the
+  entry fill against the entry level, positive when it cost money.
+depends_on: order_intents, order_events, fills
+audits: exits_do_not_exceed_entries
+*/
+WITH last_event AS (
+    SELECT
+        order_ref,
+        arg_max(state, event_no) AS state,
+        arg_max(reason, event_no) AS state_reason,
+        max(time) AS state_time
+    FROM order_events
+    GROUP BY order_ref
+),
+filled AS (
+    SELECT
+        order_ref,
+        coalesce(sum(qty) FILTER (role = 'entry'), 0) AS entry_qty,
+        sum(qty * price) FILTER (role = 'entry') / sum(qty) FILTER (role = 'entry') AS entry_price,
+        min(time) FILTER (role = 'entry') AS entry_time,
+        coalesce(sum(qty) FILTER (role = 'exit'), 0) AS exit_qty,
+        sum(qty * price) FILTER (role = 'exit') / sum(qty) FILTER (role = 'exit') AS exit_price,
+        max(time) FILTER (role = 'exit') AS exit_time,
+        arg_max(reason, time) FILTER (role = 'exit') AS exit_reason,
+        sum(fee) AS fees,
+        -- Bought is money out, sold is money in.
+        sum(-side * qty * price) - sum(fee) AS cash_flow
+    FROM fills
+    GROUP BY order_ref
+)
+SELECT
+    i.order_ref,
+    i.oco_id,
+    i.session,
+    i.account,
+    i.variant,
+    i.Symbol,
+    i.side,
+    i.qty,
+    i.entry,
+    i.sl,
+    i.tp,
+    i.valid_from,
+    i.valid_to,
+    i.strategy_version,
+    coalesce(e.state, 'intended') AS state,
+    e.state_reason,
+    e.state_time,
+    coalesce(f.entry_qty, 0) AS entry_qty,
+    f.entry_price,
+    f.entry_time,
+    coalesce(f.exit_qty, 0) AS exit_qty,
+    f.exit_price,
+    f.exit_time,
+    f.exit_reason,
+    f.fees,
+    CASE WHEN f.entry_qty > 0 AND f.entry_qty = f.exit_qty THEN f.cash_flow END AS pnl,
+    i.side * (f.entry_price / i.entry - 1) * 10000 AS slippage_bps
+FROM order_intents i
+LEFT JOIN last_event e ON e.order_ref = i.order_ref
+LEFT JOIN filled f ON f.order_ref = i.order_ref
