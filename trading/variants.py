@@ -130,7 +130,7 @@ def run_label(variant: Variant, metrics: Mapping[str, Any] | None = None) -> str
         parts += [
             f"{trades} trade{'' if trades == 1 else 's'}",
             "WR n/a" if win_rate is None else f"WR {win_rate:.2f}",
-            f"PnL {metrics['net_pnl']:+.2f}",
+            f"PnL {round(metrics['net_pnl'], 2) + 0.0:+.2f}",
         ]
     return " · ".join(parts)
 

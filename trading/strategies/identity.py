@@ -89,4 +89,6 @@ def _tree(node: Any) -> Any:
         return [type(node).__name__, fields]
     if isinstance(node, list):
         return [_tree(item) for item in node]
-    return node if isinstance(node, str | bool) else repr(node)
+    if isinstance(node, str | bool):
+        return node
+    return {type(node).__name__: repr(node)}

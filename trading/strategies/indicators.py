@@ -19,7 +19,7 @@ _NOISE = 1e-9
 def at_least(figure: pl.Expr, limit: pl.Expr) -> pl.Expr:
     """``figure >= limit`` for differences of prices, of which neither is negative.
 
-    Equal in decimals counts as equal, although 101.0 - 100.1 falls short of 0.9 in floats.
+    Equal in decimals counts as equal, although 102.94 - 102.04 falls short of 0.9 in floats.
     """
     return figure >= limit * (1 - _NOISE)
 

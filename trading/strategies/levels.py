@@ -27,10 +27,14 @@ def clean(level: pl.Expr) -> pl.Expr:
 def longest_stop(setups: pl.DataFrame, ticks: int, instruments: Mapping[str, Instrument] | None) -> pl.Series:
     """``ticks`` times the tick size of each row's Symbol, in price units (Float64)."""
     symbols = setups["Symbol"].unique().to_list()
-    spans = {s: float(Decimal(ticks) * instrument_of(s, instruments).tick) for s in symbols}
-    return setups.select(
-        pl.col("Symbol").replace_strict(list(spans), list(spans.values()), return_dtype=pl.Float64)
-    ).to_series()
+    spans = pl.DataFrame(
+        {
+            "Symbol": symbols,
+            "span": [float(Decimal(ticks) * instrument_of(s, instruments).tick) for s in symbols],
+        },
+        schema={"Symbol": pl.String, "span": pl.Float64},
+    )
+    return setups.select("Symbol").join(spans, on="Symbol", how="left", maintain_order="left")["span"]
 
 
 def with_targets(setups: pl.DataFrame, risk_reward: float) -> pl.DataFrame:
