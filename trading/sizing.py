@@ -1,8 +1,9 @@
 """How much to trade: the four sizing modes, in exact arithmetic.
 
-This module is the one authority on quantities: the replay, the simulated broker and order batches all end here.
-Floats are read as the decimals that their shortest repr shows (:func:`trading.ticks.exact`), everything in between is
-rational arithmetic, and the result is the float nearest to a whole number of lots. Formulas: docs of the replay rules.
+This module is the one authority on quantities: the replay, the simulated broker and order batches all end
+here. Floats are read as the decimals that their shortest repr shows (:func:`trading.ticks.exact`), everything
+in between is rational arithmetic, and the result is the float nearest to a whole number of lots. Formulas:
+docs of the replay rules.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ class _Sizing(BaseModel):
 
 
 class FixedSizing(_Sizing):
-    """``qty`` units each time, as given: not floored to the lot, and absent where under the instrument's min_qty."""
+    """``qty`` units each time, as given: not floored to the lot; absent where under ``min_qty``."""
 
     mode: Literal["fixed"] = "fixed"
     qty: Positive
@@ -42,7 +43,7 @@ class PctOfEquitySizing(_Sizing):
 
 
 class RiskSizing(_Sizing):
-    """``risk_pct`` percent of equity lost when stopped at the level, at most ``max_pos_pct`` percent of notional."""
+    """``risk_pct`` percent of equity lost at the stop, at most ``max_pos_pct`` percent of notional."""
 
     mode: Literal["risk"] = "risk"
     risk_pct: Positive
@@ -78,9 +79,7 @@ class KellySizing(_Sizing):
 Sizing = Annotated[FixedSizing | PctOfEquitySizing | RiskSizing | KellySizing, Field(discriminator="mode")]
 
 
-def kelly_pct(
-    sizing: KellySizing, closed_pnl: Sequence[Number], closed_trades: int | None = None
-) -> Fraction:
+def kelly_pct(sizing: KellySizing, closed_pnl: Sequence[Number], closed_trades: int | None = None) -> Fraction:
     """Percent of equity to risk; 0 when the Kelly fraction is not positive.
 
     Args:
@@ -115,7 +114,7 @@ def quantity(
     closed_pnl: Sequence[Number] = (),
     closed_trades: int | None = None,
 ) -> float:
-    """Quantity of one side of a setup; 0.0 when it comes out under the instrument's ``min_qty`` (side absent).
+    """Quantity of one side of a setup; 0.0 (side absent) when it comes out under ``min_qty``.
 
     Args:
         entry, stop: tick-rounded levels, in currency.
@@ -130,18 +129,15 @@ def quantity(
     level = exact(entry)
     distance = abs(level - exact(stop))
     if level <= 0 or distance == 0:
-        raise DataError(
-            f"cannot size an entry of {entry!r} with a stop of {stop!r}: they must differ and be positive"
-        )
+        raise DataError(f"cannot size an entry of {entry!r} with a stop of {stop!r}: they must differ and be positive")
     funds = exact(equity if sizing.equity is None else sizing.equity)
     lot = exact(instrument.lot_size)
     if isinstance(sizing, PctOfEquitySizing):
         amount = funds * exact(sizing.pos_pct) / 100 / level
     else:
-        if isinstance(sizing, KellySizing):
-            risk_pct = kelly_pct(sizing, closed_pnl, closed_trades)
-        else:
-            risk_pct = exact(sizing.risk_pct)
+        risk_pct = (
+            kelly_pct(sizing, closed_pnl, closed_trades) if isinstance(sizing, KellySizing) else exact(sizing.risk_pct)
+        )
         amount = min(funds * risk_pct / 100 / distance, funds * exact(sizing.max_pos_pct) / 100 / level)
     return _tradable(amount // lot * lot, instrument)
 

@@ -1,7 +1,7 @@
 """Price levels on an instrument's tick grid, exact in decimal.
 
-A float stands for the decimal that its shortest repr shows: 100.1 is one hundred and one tenth, not the nearest
-binary fraction. A level that is on the grid in that reading never moves.
+A float stands for the decimal that its shortest repr shows: 100.1 is one hundred and one tenth, not the
+nearest binary fraction. A level that is on the grid in that reading never moves.
 """
 
 from decimal import Decimal
@@ -47,9 +47,9 @@ def round_levels(
 ) -> npt.NDArray[np.float64]:
     """:func:`round_to_tick` over a float array, the same results; NaN (an absent level) stays NaN.
 
-    A tick p/q (in lowest terms) has as its k-th multiple the float k*p/q, correctly rounded while k*p is a whole
-    number under 2**53, and for decimals of up to 15 digits comparing those floats is comparing the decimals. Levels
-    outside of that are rounded one by one.
+    A tick p/q (in lowest terms) has as its k-th multiple the float k*p/q, correctly rounded while k*p is a
+    whole number under 2**53, and for decimals of up to 15 digits comparing those floats is comparing the
+    decimals. Levels outside of that are rounded one by one.
     """
     out = np.array(values, dtype=np.float64)
     present = np.isfinite(out)

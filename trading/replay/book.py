@@ -1,7 +1,7 @@
 """Book: the replay's rules as bars arrive, for a simulated broker.
 
-The same kernel as :func:`trading.replay.replay`, without its loop: bars are fed in steps, setups come already sized,
-and the state can be stored between any two calls.
+The same kernel as :func:`trading.replay.replay`, without its loop: bars are fed in steps, setups come already
+sized, and the state can be stored between any two calls.
 """
 
 import datetime as dt
@@ -93,8 +93,8 @@ class Book:
         """Exits, entries and expiry on ``bars``, in order of execution.
 
         Args:
-            bars: the replay's bars and a Boolean column ``session_end``, true on a Symbol's last bar of a session. All
-                timestamps must be later than those seen before.
+            bars: the replay's bars and a Boolean column ``session_end``, true on a Symbol's last bar of a session.
+                All timestamps must be later than those seen before.
 
         Raises:
             ContractViolation: the bars break the replay's contract, come late, or ``session_end`` contradicts
@@ -113,12 +113,8 @@ class Book:
         numbers = self._check_continuity(bars, arrays, days)
         self._admit(arrays.symbols)
         machine = self._machine
-        index = np.searchsorted(
-            np.array(machine.symbols, dtype=object), np.array(arrays.symbols, dtype=object)
-        )
-        before = np.array(
-            [self._seen[s].bars if s in self._seen else 0 for s in arrays.symbols], dtype=np.int64
-        )
+        index = np.searchsorted(np.array(machine.symbols, dtype=object), np.array(arrays.symbols, dtype=object))
+        before = np.array([self._seen[s].bars if s in self._seen else 0 for s in arrays.symbols], dtype=np.int64)
         machine.sym["bar_base"][index] = before - arrays.start[:-1]
         flags = bars["session_end"].to_numpy().astype(np.uint8)
         lengths = np.diff(arrays.start)
@@ -143,12 +139,13 @@ class Book:
         """Make ``setup`` its Symbol's pending one, as at the end of its bar.
 
         Returns:
-            ``armed``; ``replaced`` (armed in place of an older one); ``ignored_in_position``; ``rejected``: no side has
-            a quantity; ``expired``: its validity ended with this very bar. In the last two cases an older setup is gone.
+            ``armed``; ``replaced`` (armed in place of an older one); ``ignored_in_position``; ``rejected``: no side
+            has a quantity; ``expired``: its validity ended with this very bar. In the last two cases an older
+            setup is gone.
 
         Raises:
-            DataError: ``setup_time`` is not the Symbol's last seen bar, or levels are incomplete, off the tick, or on the
-                wrong side of each other.
+            DataError: ``setup_time`` is not the Symbol's last seen bar, or levels are incomplete, off the tick, or
+                on the wrong side of each other.
         """
         from trading.replay import kernel
 
@@ -157,8 +154,8 @@ class Book:
         if seen is None or seen.last_ts != to_micros(setup.setup_time) or seen.session != setup.session:
             last = "none" if seen is None else f"{to_instant(seen.last_ts)} of session {seen.session}"
             raise DataError(
-                f"{where}: it must stand on the last seen bar, which is {last}; it says {setup.setup_time} of session "
-                f"{setup.session}"
+                f"{where}: it must stand on the last seen bar, which is {last}; "
+                f"it says {setup.setup_time} of session {setup.session}"
             )
         if setup.valid_sessions < 0:
             raise DataError(f"{where}: valid_sessions must be at least 0, got {setup.valid_sessions}")
@@ -170,9 +167,7 @@ class Book:
         expires = seen.session_number + setup.valid_sessions
         over = seen.session_ended and seen.session_number >= expires
         long, short = (0.0, 0.0) if over else (setup.qty_long, setup.qty_short)
-        levels = np.array(
-            [np.nan if level is None else level for level in levels_of(setup)], dtype=np.float64
-        )
+        levels = np.array([np.nan if level is None else level for level in levels_of(setup)], dtype=np.float64)
         armed = kernel.arm(
             machine.sym[who],
             machine.doing,
@@ -206,7 +201,7 @@ class Book:
         price_at: Literal["last_close"] = "last_close",
         reason: str = "flatten",
     ) -> list[BookEvent]:
-        """Close the position of ``symbol`` (None = all, in order of Symbol) at its last Close, with slippage and fees.
+        """Close the position of ``symbol`` (None = all, in order of Symbol) at its last Close, with costs.
 
         Pending setups stay. The events are at the Symbol's last seen bar and carry ``reason``.
         """
@@ -245,17 +240,14 @@ class Book:
     def pending(self) -> list[ArmedSetup]:
         """Pending setups in order of Symbol."""
         symbols = self._machine.symbols
-        return [
-            self._setups[symbols[who]]
-            for who in np.flatnonzero(self._machine.doing == state.PENDING).tolist()
-        ]
+        return [self._setups[symbols[who]] for who in np.flatnonzero(self._machine.doing == state.PENDING).tolist()]
 
     def last_timestamp(self) -> dt.datetime | None:
         """Start of the latest bar seen, UTC."""
         return None if self._last_ts is None else to_instant(self._last_ts)
 
     def state(self) -> dict[str, Any]:
-        """Everything there is to know, for JSON; ``Book(config, instruments, state)`` goes on exactly from here."""
+        """All there is to know, for JSON; ``Book(config, instruments, state)`` goes on exactly from here."""
         machine = self._machine
         symbols = {}
         for who, symbol in enumerate(machine.symbols):
@@ -294,9 +286,7 @@ class Book:
                 machine.sym[who][name] = np.nan if value is None else value
             if part["setup"] is not None:
                 self._setups[symbol] = setup_from_json(part["setup"])
-            self._seen[symbol] = _Seen(
-                **{**part["seen"], "session": dt.date.fromisoformat(part["seen"]["session"])}
-            )
+            self._seen[symbol] = _Seen(**{**part["seen"], "session": dt.date.fromisoformat(part["seen"]["session"])})
         machine.run[0]["open"] = int((machine.doing == state.OPEN).sum())
         machine.run[0]["pending"] = int((machine.doing == state.PENDING).sum())
         self._true_up_cash()
@@ -321,7 +311,7 @@ class Book:
         machine.symbols, machine.instruments, machine.sym, machine.doing = merged, instruments, sym, doing
 
     def _check_continuity(self, bars: pl.DataFrame, arrays: BarArrays, days: list[dt.date]) -> Any:
-        """Refuse bars that do not go on where the last ones ended; the number of each Symbol's first session."""
+        """Refuse bars that do not go on where the last ones ended; each Symbol's first session number."""
         if self._last_ts is not None and int(arrays.ts.min()) <= self._last_ts:
             late = bars.filter(pl.col("Timestamp").to_physical() <= self._last_ts)
             raise violation(_CONTRACT, "late", f"bars must be later than {self.last_timestamp()}", late)
@@ -365,15 +355,9 @@ class Book:
                 raise DataError(f"{where}: the {name} side has a quantity, it needs an entry and a stop")
             for level in (entry, stop, target):
                 if level is not None and round_to_tick(level, tick, "up") != level:
-                    raise DataError(
-                        f"{where}: level {level} of the {name} side is not on the tick grid of {tick}"
-                    )
+                    raise DataError(f"{where}: level {level} of the {name} side is not on the tick grid of {tick}")
             # rounding can bring a target down to its entry, hence < and not <= there
-            if (
-                entry <= 0
-                or side * (entry - stop) <= 0
-                or (target is not None and side * (target - entry) < 0)
-            ):
+            if entry <= 0 or side * (entry - stop) <= 0 or (target is not None and side * (target - entry) < 0):
                 raise DataError(
                     f"{where}: the {name} side is out of order: entry {entry}, stop {stop}, target {target}"
                 )

@@ -31,8 +31,10 @@ class ReplayConfig(BaseModel):
         initial_cash: in currency.
         sizing: one of the modes of :mod:`trading.sizing`, chosen by ``mode``.
         exit_at_session_end: close what is open at the Close of the Symbol's last bar of a session.
-        valid_sessions: sessions of the Symbol after its own that a setup lives to the end of; 0 = to the end of its own.
-        max_hold_sessions: sessions of the Symbol, the entry's counted, at whose end a position is closed; None = no limit.
+        valid_sessions: sessions of the Symbol after its own that a setup lives to the end of; 0 = to the end
+            of its own.
+        max_hold_sessions: sessions of the Symbol, the entry's counted, at whose end a position is closed;
+            None = no limit.
         max_leverage: open notional allowed per unit of realised equity.
     """
 

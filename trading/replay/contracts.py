@@ -87,7 +87,7 @@ def violation(contract: str, rule: str, says: str, rows: pl.DataFrame | None = N
 
 
 def check_columns(frame: pl.DataFrame, contract: str, wanted: Mapping[str, pl.DataType]) -> None:
-    """Refuse missing columns and other dtypes; an all-null column of dtype Null passes where null is allowed."""
+    """Refuse missing columns and other dtypes; dtype Null (all null) passes for levels of signals."""
     missing = [name for name in wanted if name not in frame.columns]
     if missing:
         raise violation(contract, "columns", f"column(s) {missing} missing; there are {frame.columns}")
@@ -210,8 +210,8 @@ def read_signals(
     """Check the signals' contract against their bars, and read them with every level rounded to its tick.
 
     Raises:
-        ContractViolation: columns, dtype, null, finite, incomplete_side, stop_side, target_side, entry_positive,
-            duplicate, no_bar.
+        ContractViolation: columns, dtype, null, finite, incomplete_side, stop_side, target_side,
+            entry_positive, duplicate, no_bar.
     """
     check_columns(signals, contract, SIGNALS)
     frame = signals.select("Symbol", "Timestamp", *(pl.col(name).cast(pl.Float64) for name in LEVELS)).sort(
@@ -219,9 +219,7 @@ def read_signals(
     )
     long_entry, sl_long, tp_long, short_entry, sl_short, tp_short = (pl.col(name) for name in LEVELS)
     half_long = (long_entry.is_null() != sl_long.is_null()) | (long_entry.is_null() & tp_long.is_not_null())
-    half_short = (short_entry.is_null() != sl_short.is_null()) | (
-        short_entry.is_null() & tp_short.is_not_null()
-    )
+    half_short = (short_entry.is_null() != sl_short.is_null()) | (short_entry.is_null() & tp_short.is_not_null())
     again = pl.struct("Symbol", "Timestamp").is_duplicated()
     _check_rows(
         frame,
@@ -259,11 +257,7 @@ def read_signals(
     m = frame.height
     row = np.full(m, -1, dtype=np.int64)
     owner = np.full(m, -1, dtype=np.int64)
-    levels = (
-        np.column_stack([frame[name].fill_null(np.nan).to_numpy() for name in LEVELS])
-        if m
-        else np.empty((0, 6))
-    )
+    levels = np.column_stack([frame[name].fill_null(np.nan).to_numpy() for name in LEVELS]) if m else np.empty((0, 6))
     ts = _array(frame["Timestamp"].to_physical())
     index = {symbol: i for i, symbol in enumerate(bars.symbols)}
     for symbol, first, count in _runs(frame["Symbol"]):

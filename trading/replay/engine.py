@@ -22,21 +22,22 @@ def replay(
     config: ReplayConfig,
     instruments: Mapping[str, Instrument] | None = None,
 ) -> ReplayResult:
-    """Trade ``signals`` over ``bars`` by the replay rules, bar by bar, every doubt to the trader's disadvantage.
+    """Trade ``signals`` over ``bars`` by the replay rules, bar by bar, in doubt for the worse.
 
     Args:
-        bars: sorted by (Symbol, Timestamp), unique: Symbol (String), Timestamp (Datetime[us, UTC], bar start), Open,
-            High, Low, Close (Float64), Volume (Int64), session (Date). Other columns are ignored.
-        signals: in any order, at most one a bar: Symbol, Timestamp, long_entry, short_entry, sl_long, sl_short,
-            tp_long, tp_short (Float64, null = absent). Other columns are ignored. A side with some but not all it
-            needs is refused; a signal without any side is rejected as ``size``.
+        bars: sorted by (Symbol, Timestamp), unique: Symbol (String), Timestamp (Datetime[us, UTC], bar
+            start), Open, High, Low, Close (Float64), Volume (Int64), session (Date). Other columns are
+            ignored.
+        signals: in any order, at most one a bar: Symbol, Timestamp, long_entry, short_entry, sl_long,
+            sl_short, tp_long, tp_short (Float64, null = absent). Other columns are ignored. A side with some
+            but not all it needs is refused; a signal without any side is rejected as ``size``.
         config: cash, costs, sizing, lifetimes.
         instruments: by Symbol; None = the defaults of :class:`Instrument` for every Symbol.
 
-    Where the rules leave room: a signal takes the place of an older pending setup before it is sized, so that one
-    rejected as ``size`` leaves none pending; positions left after the last timestamp are closed at their Symbol's last
-    bar, and the last row of ``equity`` is after that; equal distances of two entry levels from the Open are judged on
-    the decimals that the floats show, like quantities.
+    Where the rules leave room: a signal takes the place of an older pending setup before it is sized, so that
+    one rejected as ``size`` leaves none pending; positions left after the last timestamp are closed at their
+    Symbol's last bar, and the last row of ``equity`` is after that; equal distances of two entry levels from
+    the Open are judged on the decimals that the floats show, like quantities.
 
     Raises:
         ContractViolation: bars or signals break their contract, or a Symbol is not among ``instruments``.

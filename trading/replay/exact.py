@@ -102,8 +102,7 @@ class ExactLedger:
         return {
             "cash": str(self.cash),
             "open": {
-                symbol: [str(fill.qty), str(fill.price), str(fill.fee)]
-                for symbol, fill in sorted(self.open.items())
+                symbol: [str(fill.qty), str(fill.price), str(fill.fee)] for symbol, fill in sorted(self.open.items())
             },
             "closed_pnl": [str(pnl) for pnl in self.closed_pnl],
             "closed_trades": self.closed_trades,

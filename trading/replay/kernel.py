@@ -1,8 +1,8 @@
 """The replay's rules, compiled: three phases a timestamp over all Symbols, in one resumable loop.
 
-Everything is decided here in floats, except where a float cannot be trusted: a quantity whose unfloored value lies
-within its error bound of a whole number of lots, and two entry levels as far from the Open as far as floats can tell.
-There `run` stops with a question (ASK_*); the caller answers it in exact arithmetic and calls again.
+Everything is decided here in floats, except where a float cannot be trusted: a quantity whose unfloored value
+lies within its error bound of a whole number of lots, and two entry levels equally far from the Open as far as
+floats can tell. There `run` stops with a question (ASK_*); the caller answers it in exact arithmetic and calls again.
 
 Imported lazily, as numba costs about a second.
 """
@@ -83,9 +83,7 @@ def _log(events: Any, r: Any, kind: int, reason: int, s: int, side: int, time: i
 
 
 @_compiled
-def _enter(
-    y: Any, doing: Any, r: Any, events: Any, s: int, side: int, qty: float, raw: float, row: Any
-) -> None:
+def _enter(y: Any, doing: Any, r: Any, events: Any, s: int, side: int, qty: float, raw: float, row: Any) -> None:
     """Fill the pending setup's `side`; `row` is (time, bar number, session number, close)."""
     price = raw * (1.0 + side * r.slip)
     fee = r.fee * (qty * price)
@@ -153,10 +151,8 @@ def close(
 
 
 @_compiled
-def _exit_of(
-    y: Any, r: Any, at_open: bool, o: float, h: float, lo: float, c: float, last: bool, session: int
-) -> Any:
-    """(reason, raw price) of the exit on this bar; reason 0 = none. `at_open`: the position was open before it."""
+def _exit_of(y: Any, r: Any, at_open: bool, o: float, h: float, lo: float, c: float, last: bool, session: int) -> Any:
+    """(reason, raw price) of the exit on this bar; reason 0 = none. `at_open`: held since before it."""
     if y.side > 0:
         if at_open:
             if o <= y.sl:
@@ -238,9 +234,7 @@ def _size_side(
 
 
 @_compiled
-def presize(
-    mode: int, funds: float, pct: float, max_pct: float, levels: Any, owner: Any, sym: Any, qty: Any
-) -> None:
+def presize(mode: int, funds: float, pct: float, max_pct: float, levels: Any, owner: Any, sym: Any, qty: Any) -> None:
     """Size every signal by a constant equity; -1 where exact arithmetic has to tell."""
     for k in range(levels.shape[0]):
         y = sym[owner[k]]
@@ -248,9 +242,7 @@ def presize(
             entry = levels[k, 3 * side]
             qty[k, side] = 0.0
             if entry == entry:
-                qty[k, side] = _size_side(
-                    mode, funds, 0.0, pct, 0.0, max_pct, entry, levels[k, 3 * side + 1], y
-                )
+                qty[k, side] = _size_side(mode, funds, 0.0, pct, 0.0, max_pct, entry, levels[k, 3 * side + 1], y)
 
 
 @_compiled
@@ -325,21 +317,15 @@ def _size(r: Any, events: Any, levels: Any, k: int, y: Any) -> Any:
         funds_error = 0.0
     long = short = 0.0
     if levels[k, 0] == levels[k, 0]:
-        long = _size_side(
-            r.sizing, funds, funds_error, pct, pct_error, r.max_pos_pct, levels[k, 0], levels[k, 1], y
-        )
+        long = _size_side(r.sizing, funds, funds_error, pct, pct_error, r.max_pos_pct, levels[k, 0], levels[k, 1], y)
     if levels[k, 3] == levels[k, 3]:
-        short = _size_side(
-            r.sizing, funds, funds_error, pct, pct_error, r.max_pos_pct, levels[k, 3], levels[k, 4], y
-        )
+        short = _size_side(r.sizing, funds, funds_error, pct, pct_error, r.max_pos_pct, levels[k, 3], levels[k, 4], y)
     return long, short
 
 
 @_compiled
-def arm(
-    y: Any, doing: Any, r: Any, s: int, setup: int, expires: int, level: Any, long: float, short: float
-) -> bool:
-    """Make a sized signal the pending setup of a flat Symbol, whatever was pending; False if it has no side."""
+def arm(y: Any, doing: Any, r: Any, s: int, setup: int, expires: int, level: Any, long: float, short: float) -> bool:
+    """Make a sized signal the pending setup of a flat Symbol, whatever was; False if it has no side."""
     if doing[s] == PENDING:
         doing[s] = FLAT
         r.pending -= 1
@@ -361,9 +347,7 @@ def arm(
 
 
 @_compiled
-def _drop(
-    y: Any, doing: Any, r: Any, events: Any, s: int, kind: int, reason: int, side: int, time: int
-) -> None:
+def _drop(y: Any, doing: Any, r: Any, events: Any, s: int, kind: int, reason: int, side: int, time: int) -> None:
     _log(events, r, kind, reason, s, side, time, y.p_setup)
     doing[s] = FLAT
     r.pending -= 1
@@ -409,7 +393,7 @@ def _try_entry(
     time: Any,
     last: bool,
 ) -> int:
-    """Phase 2 at one Symbol; `time` is (time, bar number, session number, close). Returns DONE or a question."""
+    """Phase 2 at one Symbol; `time` is (time, bar number, session number, close). DONE or a question."""
     y = sym[s]
     long_hit = y.p_long_qty > 0.0 and h >= y.p_long
     short_hit = y.p_short_qty > 0.0 and lo <= y.p_short
@@ -497,10 +481,11 @@ def run(
 ) -> int:
     """Go on until all bars are used (DONE) or a question comes up (ASK_*).
 
-    Bars are flat arrays, Symbol after Symbol, each ascending in time; `cursor` is each Symbol's next row and `clock`
-    that row's time (NEVER at its end). `last` flags a Symbol's last bar of a session, `session` numbers its sessions.
-    Signals: `signal_row` (the bar's row, ascending), `levels` (n, 6: long entry, sl, tp, short entry, sl, tp; NaN =
-    absent), `qty` (n, 2; used when sizing is PRESIZED). `curve_*` have room for every distinct timestamp, or are empty.
+    Bars are flat arrays, Symbol after Symbol, each ascending in time; `cursor` is each Symbol's next row and
+    `clock` that row's time (NEVER at its end). `last` flags a Symbol's last bar of a session, `session` numbers
+    its sessions. Signals: `signal_row` (the bar's row, ascending), `levels` (n, 6: long entry, sl, tp, short
+    entry, sl, tp; NaN = absent), `qty` (n, 2; used when sizing is PRESIZED). `curve_*` have room for every
+    distinct timestamp, or are empty.
     """
     r = run_[0]
     n_symbols = doing.shape[0]
@@ -627,7 +612,8 @@ def warm_up() -> None:
     """Load (or compile) everything that a run needs, on one empty run."""
     none_f, none_i = np.empty(0), np.empty(0, np.int64)
     run(
-        none_i, none_f, none_f, none_f, none_f, np.empty(0, np.uint8), none_i, none_i, np.empty((0, 6)), np.empty((0, 2)),
-        np.zeros(0, state.SYMBOL), np.empty(0, np.uint8), none_i, none_i, none_i, none_i, np.zeros(1, state.RUN),
-        np.zeros(0, state.EVENT), none_i, none_f, none_f,
+        none_i, none_f, none_f, none_f, none_f, np.empty(0, np.uint8), none_i,
+        none_i, np.empty((0, 6)), np.empty((0, 2)),
+        np.zeros(0, state.SYMBOL), np.empty(0, np.uint8), none_i, none_i, none_i, none_i,
+        np.zeros(1, state.RUN), np.zeros(0, state.EVENT), none_i, none_f, none_f,
     )  # fmt: skip

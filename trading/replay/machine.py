@@ -64,7 +64,7 @@ def new_symbols(instruments: Sequence[Instrument]) -> Any:
 
 @dataclass
 class Machine:
-    """State of a run; ``symbols``, ``instruments``, ``sym`` and ``doing`` are in ascending order of Symbol."""
+    """State of a run; ``symbols``, ``instruments``, ``sym``, ``doing`` are in ascending order of Symbol."""
 
     config: ReplayConfig
     symbols: list[str]
@@ -122,9 +122,7 @@ class Machine:
             sized[k, side] = known[entry, stop, who]
         return sized
 
-    def advance(
-        self, bars: BarArrays, index: Ints, signals: SignalArrays | None, *, curve: bool
-    ) -> tuple[Any, Curve]:
+    def advance(self, bars: BarArrays, index: Ints, signals: SignalArrays | None, *, curve: bool) -> tuple[Any, Curve]:
         """Run through all ``bars``.
 
         Args:

@@ -43,15 +43,16 @@ class ReplayResult:
     """Outcome of a replay; times are bar starts (Datetime[us, UTC]), money is in currency.
 
     Attributes:
-        trades: closed trades in order of (exit_time, Symbol): Symbol, setup_time, side (1 long, -1 short), qty,
-            entry_time, entry_price, exit_time, exit_price, exit_reason, fees, pnl, bars_held. The exit_time of an
-            ``end`` is its Symbol's last bar.
-        fills: in order of execution: Symbol, setup_time, time, kind (``entry`` or ``exit``), side (of the position),
-            qty, price, fee, reason (``entry``, or the exit's).
+        trades: closed trades in order of (exit_time, Symbol): Symbol, setup_time, side (1 long, -1 short),
+            qty, entry_time, entry_price, exit_time, exit_price, exit_reason, fees, pnl, bars_held. The
+            exit_time of an ``end`` is its Symbol's last bar.
+        fills: in order of execution: Symbol, setup_time, time, kind (``entry`` or ``exit``), side (of the
+            position), qty, price, fee, reason (``entry``, or the exit's).
         rejected: setups dropped, in order of time: Symbol, setup_time, time (bar of the rejection), reason.
-        equity: per distinct Timestamp: realised (initial cash, pnl of closed trades less entry fees of open ones),
-            unrealised (open positions at their last Close), equity (their sum), drawdown (positive fraction of the
-            running peak). The last row is after the closing of what was still open, so it is the final cash.
+        equity: per distinct Timestamp: realised (initial cash, pnl of closed trades less entry fees of open
+            ones), unrealised (open positions at their last Close), equity (their sum), drawdown (positive
+            fraction of the running peak). The last row is after the closing of what was still open, so it is
+            the final cash.
         metrics: see :func:`trading.replay.metrics.summarise`.
     """
 
@@ -91,9 +92,7 @@ def fills_frame(log: Any, symbols: list[str]) -> pl.DataFrame:
             "Symbol": names(rows["symbol"], symbols),
             "setup_time": _instants(rows["setup"]),
             "time": _instants(rows["time"]),
-            "kind": pl.Series(
-                np.where(rows["kind"] == state.ENTRY, "entry", "exit").tolist(), dtype=pl.String
-            ),
+            "kind": pl.Series(np.where(rows["kind"] == state.ENTRY, "entry", "exit").tolist(), dtype=pl.String),
             "side": rows["side"].astype(np.int8),
             "qty": rows["qty"],
             "price": rows["price"],

@@ -1,7 +1,7 @@
 """The replay's state and log as plain numpy records, shared by the compiled kernel and everything around it.
 
-Times are int64 microseconds UTC. Row numbers index the bars of the current call; bar and session numbers count per
-Symbol over all calls, so that a run can stop and go on.
+Times are int64 microseconds UTC. Row numbers index the bars of the current call; bar and session numbers
+count per Symbol over all calls, so that a run can stop and go on.
 """
 
 import numpy as np
@@ -129,7 +129,8 @@ RUN = np.dtype(
         ("pending", "i8"),
         ("events", "i8"),
         ("closed", "i8"),
-        # Kelly's risk per trade as of `kelly_at` closed trades; its error is infinite where only exact arithmetic tells
+        # Kelly's risk per trade as of `kelly_at` closed trades; its error is infinite where only exact
+        # arithmetic tells
         ("kelly_at", "i8"),
         ("kelly_pct", "f8"),
         ("kelly_error", "f8"),
