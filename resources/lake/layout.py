@@ -31,8 +31,8 @@ def partition_path(partition: PartitionKey) -> str:
     for key, value in pairs:
         if not _KEY.fullmatch(key) or not isinstance(value, str) or not _VALUE.fullmatch(value):
             raise InvalidName(
-                f"partition {partition!r}: parts must be <key>=<value>, keys of letters, digits and '_', "
-                "values without '/', '=', '%' and control characters"
+                f"partition {partition!r}: parts must be <key>=<value>, keys of letters, digits, '_', "
+                "values without '/', '=', '%', control characters"
             )
     return "/".join(f"{key}={value}" for key, value in pairs)
 
@@ -40,7 +40,7 @@ def partition_path(partition: PartitionKey) -> str:
 def partition_prefix(dataset: str, partition: PartitionKey) -> str:
     """What the paths of the partition's files begin with; ends with a slash."""
     if not _DATASET.fullmatch(dataset):
-        raise InvalidName(f"dataset {dataset!r}: must be names of letters, digits, '_-.', joined by '/'")
+        raise InvalidName(f"dataset {dataset!r}: must be names of letters, digits, '_-.', with '/' between")
     path = partition_path(partition)
     return f"{dataset}/{path}/" if path else f"{dataset}/"
 
@@ -55,7 +55,7 @@ def object_path(dataset: str, partition: PartitionKey, file: str = DATA_FILE) ->
 def encode_frame(frame: pl.DataFrame) -> bytes:
     """Parquet: the same bytes for the same columns, types and rows, whatever way the frame was made.
 
-    That holds for one version of polars; another may write other bytes, and the content is then published anew.
+    That holds within one version of polars; another may write other bytes, and content is then published anew.
     """
     buffer = io.BytesIO()
     frame.write_parquet(

@@ -93,8 +93,13 @@ class _Work:
     files: dict[str, bytes]
     audit: Audit | None
     metadata: dict[str, str]
-    data_version: str
+    checksums: dict[str, tuple[str, int]]
     rows: int
+
+    @property
+    def data_version(self) -> str:
+        files = [[path.rpartition("/")[2], *identity] for path, identity in self.checksums.items()]
+        return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
     @property
     def where(self) -> str:
@@ -199,7 +204,7 @@ class Publisher:
             for name, data in sorted(files.items())
         }
         path = partition_path(partition)
-        version = _data_version(content)
+        checksums = {name: (hashlib.sha256(data).hexdigest(), len(data)) for name, data in content.items()}
         record = {
             **(metadata or {}),
             "run_id": self.run_id,
@@ -208,9 +213,10 @@ class Publisher:
             "code_version": self.code_version,
             "inputs": json.dumps(dict(inputs), sort_keys=True),
             "rows": json.dumps(rows),
-            "data_version": version,
         }
-        return _Work(dataset, path, content, audit, record, version, sum(rows.values()))
+        work = _Work(dataset, path, content, audit, record, checksums, sum(rows.values()))
+        record["data_version"] = work.data_version
+        return work
 
     def _attempt(self, work: _Work) -> Publication:
         base = self.pin()
@@ -218,19 +224,18 @@ class Publisher:
             item.path: (item.checksum, item.size)
             for item in Snapshot(self.lake, base).files(work.dataset, work.partition)
         }
-        after = {path: (hashlib.sha256(data).hexdigest(), len(data)) for path, data in work.files.items()}
-        if before == after:
+        if before == work.checksums:
             self._audit(work, base, "")
             return self._unchanged(work, base)
         branch = self._create_branch(work, base)
         try:
-            # one merge makes all of it durable at once; before it, nothing of this is worth waiting for the disk
+            # the merge makes all of it durable at once; nothing before it is worth waiting for the disk
             with self.lake.unsynced():
                 for path, data in work.files.items():
-                    if before.get(path) != after[path]:
+                    if before.get(path) != work.checksums[path]:
                         self.lake.put(branch, path, data)
-                if before.keys() - after.keys():
-                    self.lake.delete(branch, before.keys() - after.keys())
+                if gone := before.keys() - work.files.keys():
+                    self.lake.delete(branch, gone)
             self._audit(work, branch, branch)
             with self.lake.unsynced():
                 message = f"{work.where} by run {self.run_id}"
@@ -342,14 +347,6 @@ def remove_old_quarantine(lake: Lake, older_than: timedelta, now: datetime) -> l
             lake.delete_tag(name)
             removed.append(name)
     return removed
-
-
-def _data_version(content: Mapping[str, bytes]) -> str:
-    files = [
-        [path.rpartition("/")[2], hashlib.sha256(data).hexdigest(), len(data)]
-        for path, data in content.items()
-    ]
-    return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
 
 def _name(text: str) -> str:
