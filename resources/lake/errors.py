@@ -1,5 +1,4 @@
 """Errors of the lake, the same for every backend."""
-# ruff: noqa: N818 - the names say what happened, as HTTP and lakeFS name it
 
 from collections.abc import Iterable
 

@@ -185,9 +185,7 @@ class Lake(Protocol):
         """
         ...
 
-    def diff(
-        self, left: str, right: str, *, mode: DiffMode = "three_dot", prefix: str = ""
-    ) -> Iterator[Change]:
+    def diff(self, left: str, right: str, *, mode: DiffMode = "three_dot", prefix: str = "") -> Iterator[Change]:
         """``three_dot``: what ``right`` changed since the merge base; ``two_dot``: how the two differ.
 
         A three-dot diff compares commits; a two-dot diff with a plain branch on the right reads its staging.

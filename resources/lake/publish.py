@@ -67,7 +67,7 @@ class Publication:
     branch: str
 
 
-class AuditFailed(DataError):  # noqa: N818 - one of the lake's names
+class AuditFailed(DataError):
     """The content was refused; ``main`` is unchanged.
 
     Attributes:
@@ -133,9 +133,7 @@ class Publisher:
     def exists(self, ref: str, dataset: str, partition: PartitionKey = "", file: str = DATA_FILE) -> bool:
         return Snapshot(self.lake, ref).exists(dataset, partition, file)
 
-    def read_frame(
-        self, ref: str, dataset: str, partition: PartitionKey = "", file: str = DATA_FILE
-    ) -> pl.DataFrame:
+    def read_frame(self, ref: str, dataset: str, partition: PartitionKey = "", file: str = DATA_FILE) -> pl.DataFrame:
         """See :meth:`Snapshot.frame`."""
         return Snapshot(self.lake, ref).frame(dataset, partition, file)
 
@@ -198,9 +196,7 @@ class Publisher:
             files = {DATA_FILE: files}
         rows = {name: data.height for name, data in sorted(files.items()) if isinstance(data, pl.DataFrame)}
         content = {
-            object_path(dataset, partition, name): encode_frame(data)
-            if isinstance(data, pl.DataFrame)
-            else bytes(data)
+            object_path(dataset, partition, name): encode_frame(data) if isinstance(data, pl.DataFrame) else bytes(data)
             for name, data in sorted(files.items())
         }
         path = partition_path(partition)

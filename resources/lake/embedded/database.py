@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -78,22 +78,25 @@ class Database:
         self._nodes: OrderedDict[str, Node] = OrderedDict()
         self._lock = threading.Lock()
 
-    def create(self) -> bool:
-        """Create the schema if the file has none; True where this call did. Safe from several processes."""
+    def create(self, first_rows: Callable[[sqlite3.Connection], None]) -> None:
+        """Create schema and first rows, in one transaction, where the file has none; any process may."""
         with translated_errors(self.file):
-            if self.connection().execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+            sql = self.connection()
+            if sql.execute("PRAGMA user_version").fetchone()[0] == FORMAT:
+                return
+            if sql.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
                 raise LakeUnavailable(f"{self.file}: this file system does not carry SQLite's WAL mode")
         with self.write() as sql:
             version = sql.execute("PRAGMA user_version").fetchone()[0]
             if version == FORMAT:
-                return False
+                return
             if version:
                 raise Unsupported(f"{self.file}: store format {version}, this version reads format {FORMAT}")
             for statement in _SCHEMA.split(";\n"):
                 if statement.strip():
                     sql.execute(statement)
+            first_rows(sql)
             sql.execute(f"PRAGMA user_version = {FORMAT}")
-        return True
 
     def connection(self) -> sqlite3.Connection:
         """This thread's connection, outside of a transaction unless inside :meth:`read` or :meth:`write`."""
@@ -149,11 +152,7 @@ class Database:
                 self._nodes.move_to_end(node)
                 return found
         with translated_errors(self.file):
-            row = (
-                self.connection()
-                .execute("SELECT data FROM nodes WHERE hash = ?", (bytes.fromhex(node),))
-                .fetchone()
-            )
+            row = self.connection().execute("SELECT data FROM nodes WHERE hash = ?", (bytes.fromhex(node),)).fetchone()
         if row is None:
             raise Gone(f"{self.file}: tree node {node} was removed by retention, or is missing; run verify")
         try:
@@ -191,9 +190,7 @@ def translated_errors(file: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise Contention(
-                f"{file}: another writer held the store for {BUSY_SECONDS:.0f} s; try again"
-            ) from error
+            raise Contention(f"{file}: another writer held the store for {BUSY_SECONDS:.0f} s; try again") from error
         raise LakeUnavailable(f"{file}: {error}") from error
     except sqlite3.DatabaseError as error:
         raise LakeUnavailable(f"{file}: {error}") from error

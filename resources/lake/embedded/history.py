@@ -13,17 +13,13 @@ from resources.lake.errors import Gone, RefNotFound
 from resources.lake.protocol import Commit
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_COLUMNS = (
-    "seq, id, root, parents, message, metadata, created, generation, depth, first, jump, expired, nonce"
-)
+_COLUMNS = "seq, id, root, parents, message, metadata, created, generation, depth, first, jump, expired, nonce"
 
 
 def to_micros(moment: datetime) -> int:
     """Microseconds since 1970, exact. Raises ValueError for a time without a zone."""
     if moment.tzinfo is None:
-        raise ValueError(
-            f"time {moment.isoformat()} has no time zone; the lake's clock must give one, as in UTC"
-        )
+        raise ValueError(f"time {moment.isoformat()} has no time zone; the lake's clock must give one, as in UTC")
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
@@ -64,9 +60,7 @@ class CommitRow(NamedTuple):
     def tree(self) -> str:
         """Root of the commit's tree. Raises Gone where retention took its content."""
         if self.expired:
-            raise Gone(
-                f"commit {self.id} of {from_micros(self.created):%Y-%m-%d}: retention removed its content"
-            )
+            raise Gone(f"commit {self.id} of {from_micros(self.created):%Y-%m-%d}: retention removed its content")
         return self.root
 
     def expected_id(self) -> str:
@@ -99,9 +93,7 @@ def all_commits(sql: sqlite3.Connection) -> list[CommitRow]:
 
 def commits_with_prefix(sql: sqlite3.Connection, prefix: str) -> list[CommitRow]:
     """At most two commits whose id begins so."""
-    rows = sql.execute(
-        f"SELECT {_COLUMNS} FROM commits WHERE id >= ? AND id < ? LIMIT 2", (prefix, prefix + "g")
-    )
+    rows = sql.execute(f"SELECT {_COLUMNS} FROM commits WHERE id >= ? AND id < ? LIMIT 2", (prefix, prefix + "g"))
     return [CommitRow._make(row) for row in rows]
 
 
@@ -185,9 +177,7 @@ def walk(sql: sqlite3.Connection, head: CommitRow, *, first_parent: bool) -> Ite
                 heapq.heappush(queue, (-parent.generation, -parent.seq, parent))
 
 
-def walk_path(
-    sql: sqlite3.Connection, head: CommitRow, path: str, *, first_parent: bool
-) -> Iterator[CommitRow]:
+def walk_path(sql: sqlite3.Connection, head: CommitRow, path: str, *, first_parent: bool) -> Iterator[CommitRow]:
     """As :func:`walk`, only the commits which changed ``path`` relative to their first parent.
 
     On the first-parent chain the time goes by the changes of the path, not by the length of the history.

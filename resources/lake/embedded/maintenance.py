@@ -211,9 +211,7 @@ class _Marks:
                 self.objects.update(entry.checksum for entry in node.items)
 
 
-def collect(
-    database: Database, objects: ObjectFiles, *, horizon: int, grace_seconds: float, dry_run: bool
-) -> GcReport:
+def collect(database: Database, objects: ObjectFiles, *, horizon: int, grace_seconds: float, dry_run: bool) -> GcReport:
     """Mark without a lock, then sweep in short transactions, each of which first marks what has come since.
 
     A writer stages an object in a transaction in which it finds the file in place, so a sweep either sees the
@@ -231,9 +229,7 @@ def collect(
             size = _removable_size(path, grace_seconds)
             if size is not None:
                 removed_objects, removed_bytes = removed_objects + 1, removed_bytes + size
-        return GcReport(
-            True, removed_objects, removed_bytes, len(stored - marks.nodes), len(expired), len(deleted), 0
-        )
+        return GcReport(True, removed_objects, removed_bytes, len(stored - marks.nodes), len(expired), len(deleted), 0)
     # first the records: after a kill, content without a record is garbage for the next run, never the reverse
     with database.write() as sql:
         marks.update(sql)
@@ -241,9 +237,7 @@ def collect(
         sql.executemany("UPDATE commits SET expired = 1 WHERE seq = ?", [(seq,) for seq in expired])
         sql.executemany("DELETE FROM changes WHERE seq = ?", [(seq,) for seq in deleted])
         sql.executemany("DELETE FROM commits WHERE seq = ?", [(seq,) for seq in deleted])
-        garbage = [
-            (row[0],) for row in sql.execute("SELECT hash FROM nodes") if row[0].hex() not in marks.nodes
-        ]
+        garbage = [(row[0],) for row in sql.execute("SELECT hash FROM nodes") if row[0].hex() not in marks.nodes]
         sql.executemany("DELETE FROM nodes WHERE hash = ?", garbage)
         removed_nodes = len(garbage)
     database.forget_nodes()
@@ -279,9 +273,7 @@ def _stale_commits(sql: sqlite3.Connection, marks: _Marks) -> tuple[list[int], l
             raise RefNotFound(f"commit {commit_id} is missing though reached; run verify before a collection")
         reachable.add(commit_id)
         pending.extend(commits[commit_id].parent_ids())
-    expired = [
-        c.seq for c in commits.values() if not c.expired and c.id in reachable and c.id not in marks.commits
-    ]
+    expired = [c.seq for c in commits.values() if not c.expired and c.id in reachable and c.id not in marks.commits]
     deleted = [c.seq for c in commits.values() if c.id not in reachable]
     return expired, deleted
 

@@ -22,6 +22,9 @@ class ObjectFiles:
         self.temporary = directory / "tmp"
 
     def create(self) -> None:
+        """Make the directories where they are not there yet."""
+        if (self.objects / "ff").is_dir():  # the last one made
+            return
         self.temporary.mkdir(parents=True, exist_ok=True)
         for first in range(256):
             (self.objects / f"{first:02x}").mkdir(parents=True, exist_ok=True)
@@ -113,9 +116,7 @@ class ObjectFiles:
             return data
         start, stop = byte_range
         if not 0 <= start <= stop or start > size or (start == size and stop > start):
-            raise PreconditionFailed(
-                f"{where}: byte range {start} to {stop} is outside of the object's {size} bytes"
-            )
+            raise PreconditionFailed(f"{where}: byte range {start} to {stop} is outside of the object's {size} bytes")
         with path.open("rb") as file:
             file.seek(start)
             return file.read(stop - start)

@@ -16,15 +16,12 @@ _SEEK_AFTER = 32  # entries behind one prefix which are cheaper to pass over tha
 
 
 def object_info(entry: Entry) -> ObjectInfo:
-    return ObjectInfo(
-        entry.path, entry.size, entry.checksum, dict(entry.metadata), from_micros(entry.modified)
-    )
+    return ObjectInfo(entry.path, entry.size, entry.checksum, dict(entry.metadata), from_micros(entry.modified))
 
 
 def stage(sql: sqlite3.Connection, branch: int, entry: Entry) -> None:
     sql.execute(
-        "INSERT OR REPLACE INTO staging (branch, path, checksum, size, metadata, modified) "
-        "VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO staging (branch, path, checksum, size, metadata, modified) VALUES (?, ?, ?, ?, ?, ?)",
         (
             branch,
             entry.path,
@@ -36,9 +33,7 @@ def stage(sql: sqlite3.Connection, branch: int, entry: Entry) -> None:
     )
 
 
-def stage_removals(
-    sql: sqlite3.Connection, store: NodeStore, branch: int, root: str, paths: set[str]
-) -> None:
+def stage_removals(sql: sqlite3.Connection, store: NodeStore, branch: int, root: str, paths: set[str]) -> None:
     """A path which the head has needs a mark; one that was only staged is simply dropped."""
     absent: list[tuple[int, str]] = []
     present: list[tuple[int, str]] = []
@@ -72,9 +67,7 @@ def effective(store: NodeStore, root: str, staged: Staged) -> Staged:
     return {path: entry for path, entry in staged.items() if not equal(lookup(store, root, path), entry)}
 
 
-def unstage(
-    sql: sqlite3.Connection, branch: int, *, path: str | None = None, prefix: str | None = None
-) -> None:
+def unstage(sql: sqlite3.Connection, branch: int, *, path: str | None = None, prefix: str | None = None) -> None:
     if path is not None:
         sql.execute("DELETE FROM staging WHERE branch = ? AND path = ?", (branch, path))
         return
@@ -85,9 +78,7 @@ def unstage(
         sql.execute("DELETE FROM staging WHERE branch = ? AND path >= ? AND path < ?", (branch, prefix, stop))
 
 
-def overlaid(
-    store: NodeStore, root: str, staged: Staged, start: str = "", stop: str | None = None
-) -> Iterator[Entry]:
+def overlaid(store: NodeStore, root: str, staged: Staged, start: str = "", stop: str | None = None) -> Iterator[Entry]:
     """Entries of the tree with ``start <= path < stop``, staging on top, in byte order."""
     if not staged:
         yield from scan(store, root, start, stop)

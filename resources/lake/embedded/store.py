@@ -83,31 +83,25 @@ class EmbeddedLake:
         self._objects = ObjectFiles(directory)
         self._database = Database(directory / "lake.db")
         self._thread = threading.local()
-        if not self._database.file.exists():
-            self._objects.create()
-        if self._database.create():
-            self._objects.create()
-            self._first_commit()
+        self._objects.create()
+        self._database.create(self._first_commit)
 
     @property
     def uri(self) -> str:
         return self.directory.absolute().as_uri()
 
-    def _first_commit(self) -> None:
-        with self._database.write() as sql:
-            if sql.execute("SELECT 1 FROM branches").fetchone():
-                return
-            root, now = self._database.save(EMPTY), self._now()
-            first = insert_commit(
-                sql,
-                root=root,
-                parents=[],
-                message="Repository created",
-                metadata={},
-                created=now,
-                changed=(),
-            )
-            sql.execute("INSERT INTO branches (name, head, created) VALUES (?, ?, ?)", (MAIN, first.id, now))
+    def _first_commit(self, sql: sqlite3.Connection) -> None:
+        now = self._now()
+        first = insert_commit(
+            sql,
+            root=self._database.save(EMPTY),
+            parents=[],
+            message="Repository created",
+            metadata={},
+            created=now,
+            changed=(),
+        )
+        sql.execute("INSERT INTO branches (name, head, created) VALUES (?, ?, ?)", (MAIN, first.id, now))
 
     # refs
 
@@ -121,9 +115,7 @@ class EmbeddedLake:
             self._check_unused(sql, name)
             commit, _ = self._find(sql, source)
             commit.tree()
-            sql.execute(
-                "INSERT INTO branches (name, head, created) VALUES (?, ?, ?)", (name, commit.id, self._now())
-            )
+            sql.execute("INSERT INTO branches (name, head, created) VALUES (?, ?, ?)", (name, commit.id, self._now()))
         return commit.id
 
     def delete_branch(self, name: str) -> None:
@@ -143,9 +135,7 @@ class EmbeddedLake:
             self._check_unused(sql, name)
             commit, _ = self._find(sql, ref)
             commit.tree()
-            sql.execute(
-                "INSERT INTO tags (name, head, created) VALUES (?, ?, ?)", (name, commit.id, self._now())
-            )
+            sql.execute("INSERT INTO tags (name, head, created) VALUES (?, ?, ?)", (name, commit.id, self._now()))
         return commit.id
 
     def delete_tag(self, name: str) -> None:
@@ -268,9 +258,7 @@ class EmbeddedLake:
             merged = self._advance(sql, target, root, [head, incoming], message, pairs, edits)
         return MergeResult(merged.id, already_merged=False)
 
-    def diff(
-        self, left: str, right: str, *, mode: DiffMode = "three_dot", prefix: str = ""
-    ) -> Iterator[Change]:
+    def diff(self, left: str, right: str, *, mode: DiffMode = "three_dot", prefix: str = "") -> Iterator[Change]:
         stop = upper_bound(prefix)
         if mode not in ("two_dot", "three_dot"):
             raise Unsupported(f"diff mode {mode!r}: must be two_dot or three_dot")
@@ -290,9 +278,7 @@ class EmbeddedLake:
             return self._diff_staged(base, root, staged, prefix, stop)
         return (_change(*sides) for sides in diff(self._database, base, root, prefix, stop))
 
-    def _diff_staged(
-        self, left: str, right: str, staged: Staged, prefix: str, stop: str | None
-    ) -> Iterator[Change]:
+    def _diff_staged(self, left: str, right: str, staged: Staged, prefix: str, stop: str | None) -> Iterator[Change]:
         changes = {path: (a, b) for path, a, b in diff(self._database, left, right, prefix, stop)}
         for path, entry in staged.items():
             before = lookup(self._database, left, path)
@@ -309,9 +295,7 @@ class EmbeddedLake:
             head, _ = self._find(sql, ref)
         return self._log(head, limit, first_parent, path)
 
-    def _log(
-        self, head: CommitRow, limit: int | None, first_parent: bool, path: str | None
-    ) -> Iterator[Commit]:
+    def _log(self, head: CommitRow, limit: int | None, first_parent: bool, path: str | None) -> Iterator[Commit]:
         # commits never change, so the walk needs no transaction held open between two steps of a slow caller
         sql = self._database.connection()
         rows = (
@@ -354,11 +338,7 @@ class EmbeddedLake:
             if not parents or not 0 <= parent <= len(parents) or (parent == 0 and len(parents) > 1):
                 raise PreconditionFailed(
                     f"revert of {undone.id} with parent={parent}: it has {len(parents)} parents; "
-                    + (
-                        f"give parent=1 to {len(parents)}"
-                        if parents
-                        else "the first commit cannot be reverted"
-                    )
+                    + (f"give parent=1 to {len(parents)}" if parents else "the first commit cannot be reverted")
                 )
             self._check_clean(sql, target, head)
             before = commit_by_id(sql, parents[max(parent - 1, 0)])

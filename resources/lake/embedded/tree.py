@@ -229,9 +229,7 @@ def _locate(store: NodeStore, root: str, level: int, key: str, *, beyond: bool =
     return node, is_last
 
 
-def _edit_level(
-    store: NodeStore, root: str, level: int, edits: list[tuple[str, Any]]
-) -> list[tuple[str, Any]]:
+def _edit_level(store: NodeStore, root: str, level: int, edits: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
     """Apply sorted edits to the items of one level; return the edits they mean for the level above."""
     above: dict[str, Child | None] = {}
     position = 0
