@@ -50,7 +50,15 @@ def random_case(seed):
                 level = c
                 time = T0 + day * 1440 * MINUTE + minute * MINUTE
                 bars.append(
-                    {"symbol": s, "time": time, "o": price(o), "h": price(h), "l": price(lo), "c": price(c), "session": day}
+                    {
+                        "symbol": s,
+                        "time": time,
+                        "o": price(o),
+                        "h": price(h),
+                        "l": price(lo),
+                        "c": price(c),
+                        "session": day,
+                    }
                 )
                 if rng.random() < p_signal:
                     signals.append(_signal(rng, s, time, price, c, vol, grid))

@@ -63,7 +63,9 @@ def drive(bars, signals, config, instruments, rng):
                 entry = entries.pop(e.symbol)
                 fees = entry.fee + e.fee
                 pnl = e.side * e.qty * (e.price - entry.price) - fees
-                trades.append((e.time, e.symbol, when, e.side, e.qty, entry.time, entry.price, e.price, e.reason, fees, pnl))
+                trades.append(
+                    (e.time, e.symbol, when, e.side, e.qty, entry.time, entry.price, e.price, e.reason, fees, pnl)
+                )
             elif e.kind == "rejected":
                 rejected.append((e.symbol, when, e.time, e.reason))
 
@@ -123,7 +125,10 @@ def bar(i, o, h, low, c, symbol="A", session=DAY, session_end=False):
             "session": [session],
             "session_end": [session_end],
         },
-        schema_overrides={"Timestamp": pl.Datetime("us", "UTC"), **dict.fromkeys(("Open", "High", "Low", "Close"), pl.Float64)},
+        schema_overrides={
+            "Timestamp": pl.Datetime("us", "UTC"),
+            **dict.fromkeys(("Open", "High", "Low", "Close"), pl.Float64),
+        },
     )
 
 
@@ -244,7 +249,9 @@ def test_a_session_that_goes_on_wrongly_is_refused():
     book.advance(bar(1, 100, 100, 100, 100, session_end=True))
     with pytest.raises(ContractViolation, match="has ended it"):
         book.advance(bar(2, 100, 100, 100, 100))
-    two = pl.concat([bar(2, 100, 100, 100, 100, session=tomorrow, session_end=True), bar(3, 100, 100, 100, 100, session=tomorrow)])
+    two = pl.concat(
+        [bar(2, 100, 100, 100, 100, session=tomorrow, session_end=True), bar(3, 100, 100, 100, 100, session=tomorrow)]
+    )
     with pytest.raises(ContractViolation) as refused:
         book.advance(two)
     assert refused.value.rule == "session_end"
