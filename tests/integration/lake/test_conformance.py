@@ -718,9 +718,7 @@ class TestSeveralProcesses:
         assert list(lake.uncommitted("dev")) == []
         assert len(list(lake.log("dev"))) == 1 + sum(made)
 
-    def test_concurrent_merges_of_different_paths_all_land(
-        self, lake: Lake, lake_uri: str, in_processes
-    ) -> None:
+    def test_concurrent_merges_of_different_paths_all_land(self, lake: Lake, lake_uri: str, in_processes) -> None:
         merged = in_processes("merge_one", [(lake_uri, f"b{n}", f"p/{n}") for n in range(12)])
         assert {p: lake.get("main", p) for p in paths(lake.list("main"))} == {
             f"p/{n}": f"b{n}".encode() for n in range(12)
@@ -728,9 +726,7 @@ class TestSeveralProcesses:
         assert {c.id for c in lake.log("main", first_parent=True)} >= set(merged)
         assert len(set(merged)) == 12
 
-    def test_concurrent_merges_of_one_path_have_one_winner(
-        self, lake: Lake, lake_uri: str, in_processes
-    ) -> None:
+    def test_concurrent_merges_of_one_path_have_one_winner(self, lake: Lake, lake_uri: str, in_processes) -> None:
         for number in range(6):
             lake.create_branch(f"c{number}", "main")
             commit_on(lake, f"c{number}", {"same": str(number).encode()})
