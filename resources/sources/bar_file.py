@@ -69,9 +69,7 @@ def read_bars(path: Path, symbol: str, shown: str, rows: tuple[int, int] | None 
         others = frame.filter(pl.col("Symbol").ne_missing(symbol))
         if others.height:
             found = others["Symbol"][0]
-            raise SourceFileRefused(
-                shown, f"{others.height} rows of Symbol {found!r}; it must hold only {symbol!r}"
-            )
+            raise SourceFileRefused(shown, f"{others.height} rows of Symbol {found!r}; it must hold only {symbol!r}")
     if frame["Timestamp"].null_count():
         raise SourceFileRefused(shown, "a Timestamp is missing; every row needs one")
     return _typed(frame, shown)
@@ -83,9 +81,7 @@ def _check_names(names: list[str], shown: str) -> None:
             twin = next((n for n in names if n.strip().lower() == wanted.lower()), None)
             hint = f"; {twin!r} must be spelled {wanted!r}" if twin else ""
             found = " ".join(names) or "none"
-            raise SourceFileRefused(
-                shown, f"column {wanted!r} is missing{hint}; {_EXPECTED}, they are {found}"
-            )
+            raise SourceFileRefused(shown, f"column {wanted!r} is missing{hint}; {_EXPECTED}, they are {found}")
     for name in names:
         if name not in COLUMNS and name != "Symbol":
             raise SourceFileRefused(shown, f"column {name!r} is not expected: leave it out; {_EXPECTED}")
@@ -96,9 +92,7 @@ def _check_names(names: list[str], shown: str) -> None:
 def _check_types(schema: pl.Schema, shown: str) -> None:
     stamp = schema["Timestamp"]
     if not isinstance(stamp, pl.Datetime):
-        raise SourceFileRefused(
-            shown, f"column Timestamp must be a timestamp with time zone UTC, it is {stamp}"
-        )
+        raise SourceFileRefused(shown, f"column Timestamp must be a timestamp with time zone UTC, it is {stamp}")
     if stamp.time_zone is None:
         raise SourceFileRefused(
             shown,
@@ -139,6 +133,8 @@ def _read_csv(path: Path, shown: str) -> pl.DataFrame:
     except _UNREADABLE as error:
         raise _broken_line(path, shown) or _unreadable(shown, error) from None
     text = text.with_columns(pl.all().fill_null("").str.strip_chars())
+    if text.select(pl.any_horizontal((pl.col(COLUMNS) == "").any())).item() and (broken := _broken_line(path, shown)):
+        raise broken
     stamps = pl.col("Timestamp")
     _refuse_first(text, ~stamps.str.contains(_ZONED), "Timestamp", _TIME_HINT, shown)
     iso = (
@@ -147,9 +143,7 @@ def _read_csv(path: Path, shown: str) -> pl.DataFrame:
         .str.replace(r"([+-]\d{2})(\d{2})$", "$1:$2")
         .str.replace(r"(T\d{2}:\d{2})([+-])", "$1:00$2")
     )
-    instants = text.select(
-        iso.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
-    ).to_series()
+    instants = text.select(iso.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)).to_series()
     _refuse_first(text, instants.is_null(), "Timestamp", _TIME_HINT, shown)
     figures = text.select(pl.col(name).cast(pl.Float64, strict=False) for name in PRICES)
     volume = text["Volume"].cast(pl.Int64, strict=False)
@@ -194,8 +188,7 @@ def _typed(frame: pl.DataFrame, shown: str) -> pl.DataFrame:
     if frame["Timestamp"].dtype.time_unit == "ns" and (frame["Timestamp"].dt.nanosecond() % 1000 != 0).any():  # type: ignore[attr-defined]
         raise SourceFileRefused(shown, "a Timestamp is finer than microseconds; it must be a whole minute")
     prices = [
-        (pl.col(n).cast(pl.String) if frame.schema[n] == pl.Float32 else pl.col(n)).cast(pl.Float64)
-        for n in PRICES
+        (pl.col(n).cast(pl.String) if frame.schema[n] == pl.Float32 else pl.col(n)).cast(pl.Float64) for n in PRICES
     ]
     return frame.select(stamps, *prices, _whole(frame["Volume"], shown))
 

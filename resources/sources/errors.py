@@ -7,7 +7,7 @@ class SourceError(DataError):
     """A source as a whole cannot be used: missing, empty, or of the wrong kind."""
 
 
-class SourceFileRefused(SourceError):  # noqa: N818 - a refusal is what happens to the file
+class SourceFileRefused(SourceError):
     """One file is refused as a whole.
 
     Attributes:

@@ -169,9 +169,7 @@ class FolderSource:
             if rows.height:
                 digests[file.shown] = content.digest
                 parts.append(
-                    rows.with_columns(Symbol=pl.lit(file.symbol), source_file=pl.lit(file.shown)).select(
-                        *RAW_COLUMNS
-                    )
+                    rows.with_columns(Symbol=pl.lit(file.symbol), source_file=pl.lit(file.shown)).select(*RAW_COLUMNS)
                 )
         self._forget_far_days(session)
         if refusals and not parts:
@@ -211,9 +209,7 @@ class FolderSource:
             day = _date(entry.stem)
             file = _File(entry, shown, folder.name, day or dt.date.min)
             if day is None:
-                reason = (
-                    f"the name must be a date, YYYY-MM-DD{entry.suffix}, in a folder named after its Symbol"
-                )
+                reason = f"the name must be a date, YYYY-MM-DD{entry.suffix}, in a folder named after its Symbol"
                 self._refuse(file, SourceFileRefused(shown, reason))
             yield from self._named(file)
 
@@ -231,9 +227,7 @@ class FolderSource:
     def _open(self) -> None:
         if not self._files:
             found = _few([s.file for s in self._foreign])
-            raise SourceError(
-                f"{self.directory} is {f'not usable, found {found}' if found else 'empty'}; {_LAYOUT}"
-            )
+            raise SourceError(f"{self.directory} is {f'not usable, found {found}' if found else 'empty'}; {_LAYOUT}")
         for file in self._headers_to_check():
             try:
                 check_header(file.path, file.shown)
@@ -266,9 +260,7 @@ class FolderSource:
             reasons = "\n".join(f"  {error}" for error in list(self._refused.values())[:_SHOWN])
             more = len(self._refused) - _SHOWN
             rest = f"\n  ... and {more} more" if more > 0 else ""
-            raise SourceError(
-                f"none of the {len(self._files)} files of {self.directory} can be used:\n{reasons}{rest}"
-            )
+            raise SourceError(f"none of the {len(self._files)} files of {self.directory} can be used:\n{reasons}{rest}")
 
     # -- reading --
 
@@ -296,9 +288,7 @@ class FolderSource:
                 return known
             frame = self._frame(file)
             content = _describe(frame, stamp, sha256(file.path), exchange)
-            stray = (
-                [] if file.day is None else [d for d in content.rows_by_date if abs(d - file.day) > _ONE_DAY]
-            )
+            stray = [] if file.day is None else [d for d in content.rows_by_date if abs(d - file.day) > _ONE_DAY]
             if stray:
                 reason = f"holds rows of {stray[0]}; a file of a day must hold that day's rows only"
                 raise SourceFileRefused(file.shown, reason)
@@ -308,9 +298,7 @@ class FolderSource:
         self._contents[key] = content
         return content
 
-    def _rows(
-        self, file: _File, session: dt.date, exchange: SessionCalendar
-    ) -> tuple[pl.DataFrame, _Content]:
+    def _rows(self, file: _File, session: dt.date, exchange: SessionCalendar) -> tuple[pl.DataFrame, _Content]:
         content = self._content(file, exchange)
         if session not in content.rows_by_date:
             return pl.DataFrame(schema=dict(RAW_COLUMNS)).drop("Symbol", "source_file"), content
@@ -351,9 +339,7 @@ class FolderSource:
                 self._release(shown)
 
 
-def _describe(
-    frame: pl.DataFrame, stamp: tuple[int, int], digest: str, exchange: SessionCalendar
-) -> _Content:
+def _describe(frame: pl.DataFrame, stamp: tuple[int, int], digest: str, exchange: SessionCalendar) -> _Content:
     dates = frame.select(exchange.trading_date(pl.col("Timestamp")).alias("date")).to_series()
     lengths = dates.to_frame().group_by("date", maintain_order=True).len()
     counts: dict[dt.date, int] = dict(lengths.iter_rows())
@@ -368,9 +354,7 @@ def _stamp(file: _File) -> tuple[int, int]:
     try:
         status = file.path.stat()
     except OSError as error:
-        raise SourceFileRefused(
-            file.shown, f"cannot be read ({error.strerror}); it was there before"
-        ) from None
+        raise SourceFileRefused(file.shown, f"cannot be read ({error.strerror}); it was there before") from None
     return status.st_size, status.st_mtime_ns
 
 

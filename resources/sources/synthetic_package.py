@@ -65,9 +65,7 @@ def read_label(directory: Path) -> str | None:
         content = json.loads(marker.read_text(encoding="utf-8"))
         return str(content["label"])
     except (ValueError, KeyError, TypeError) as error:
-        raise SourceError(
-            f'{marker}: must be JSON like {{"kind": "synthetic", "label": ...}} ({error!r})'
-        ) from None
+        raise SourceError(f'{marker}: must be JSON like {{"kind": "synthetic", "label": ...}} ({error!r})') from None
 
 
 def _refuse_real_data(directory: Path) -> None:
