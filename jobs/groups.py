@@ -10,6 +10,9 @@ PROMOTION_JOB = "promotion_job"
 TRADING_JOB = "trading_job"
 REPORT_JOB = "report_job"
 
+# On every run of a job: the queue lets one run of each job through at a time (deploy/dagster.yaml).
+JOB_TAG = "trading/job"
+
 
 def group_jobs() -> list[UnresolvedAssetJobDefinition]:
     """The five jobs of a day."""
@@ -40,4 +43,5 @@ def _job(name: str, groups: list[str], description: str) -> UnresolvedAssetJobDe
         selection=dg.AssetSelection.groups(*groups),
         description=description,
         executor_def=dg.in_process_executor,
+        tags={JOB_TAG: name},
     )

@@ -1,0 +1,18 @@
+"""Processes that end with their test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness.processes import Processes
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    """Starts processes; after the test all have ended, and none was left to be found by its mark."""
+    started = Processes(tmp_path / "processes")
+    try:
+        yield started
+    finally:
+        left = started.close()
+    assert left == []

@@ -1,0 +1,1 @@
+"""Real processes of an installation for tests: code server, webserver, daemon, PostgreSQL, a server that answers as Slack."""
