@@ -1,0 +1,54 @@
+"""Promotion: from evidence to a stage, by gates that anyone can compute again."""
+
+from trading.promotion.decisions import (
+    Decision,
+    decide,
+    decide_all,
+    decide_by_person,
+    green_history,
+    replay_decision,
+    stage_before,
+)
+from trading.promotion.evidence import (
+    Approval,
+    DataQuality,
+    EngineParity,
+    Evidence,
+    Execution,
+    HorizonEvidence,
+    Robustness,
+    SymbolEvidence,
+)
+from trading.promotion.gates import GateResult, evaluate_gates
+from trading.promotion.horizons import HORIZONS, Horizon, HorizonWindow, horizon_window, horizon_windows
+from trading.promotion.policy import PromotionPolicy
+from trading.promotion.stages import LADDER, Stage, Transition
+
+__all__ = [
+    "HORIZONS",
+    "LADDER",
+    "Approval",
+    "DataQuality",
+    "Decision",
+    "EngineParity",
+    "Evidence",
+    "Execution",
+    "GateResult",
+    "Horizon",
+    "HorizonEvidence",
+    "HorizonWindow",
+    "PromotionPolicy",
+    "Robustness",
+    "Stage",
+    "SymbolEvidence",
+    "Transition",
+    "decide",
+    "decide_all",
+    "decide_by_person",
+    "evaluate_gates",
+    "green_history",
+    "horizon_window",
+    "horizon_windows",
+    "replay_decision",
+    "stage_before",
+]
