@@ -20,16 +20,16 @@ WITH last_event AS (
 filled AS (
     SELECT
         order_ref,
-        coalesce(sum(qty) FILTER (role = 'entry'), 0) AS entry_qty,
-        sum(qty * price) FILTER (role = 'entry') / sum(qty) FILTER (role = 'entry') AS entry_price,
-        min(time) FILTER (role = 'entry') AS entry_time,
-        coalesce(sum(qty) FILTER (role = 'exit'), 0) AS exit_qty,
-        sum(qty * price) FILTER (role = 'exit') / sum(qty) FILTER (role = 'exit') AS exit_price,
-        max(time) FILTER (role = 'exit') AS exit_time,
-        arg_max(reason, time) FILTER (role = 'exit') AS exit_reason,
+        coalesce(sum(qty) FILTER (kind = 'entry'), 0) AS entry_qty,
+        sum(qty * price) FILTER (kind = 'entry') / sum(qty) FILTER (kind = 'entry') AS entry_price,
+        min(time) FILTER (kind = 'entry') AS entry_time,
+        coalesce(sum(qty) FILTER (kind = 'exit'), 0) AS exit_qty,
+        sum(qty * price) FILTER (kind = 'exit') / sum(qty) FILTER (kind = 'exit') AS exit_price,
+        max(time) FILTER (kind = 'exit') AS exit_time,
+        arg_max(reason, time) FILTER (kind = 'exit') AS exit_reason,
         sum(fee) AS fees,
-        -- Bought is money out, sold is money in.
-        sum(-side * qty * price) - sum(fee) AS cash_flow
+        -- Entering long or leaving short is money out, the other two are money in.
+        sum(CASE kind WHEN 'entry' THEN -side ELSE side END * qty * price) - sum(fee) AS cash_flow
     FROM fills
     GROUP BY order_ref
 )

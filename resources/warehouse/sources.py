@@ -127,7 +127,7 @@ SOURCES: Mapping[str, Mapping[str, pl.DataType]] = MappingProxyType(
             "variant": pl.String(),
             "Symbol": pl.String(),
             "side": pl.Int8(),
-            "role": pl.String(),
+            "kind": pl.String(),
             "qty": pl.Float64(),
             "price": pl.Float64(),
             "fee": pl.Float64(),
