@@ -245,16 +245,17 @@ def _to_live(gates: _Gates, evidence: Evidence, policy: PromotionPolicy, *, with
 
 def _execution(gates: _Gates, evidence: Evidence, wanted: PaperToLive) -> None:
     found = evidence.execution
-    counts: list[tuple[str, int | None, Literal["at least", "at most"], int]] = [
-        ("paper_sessions", found and found.sessions, "at least", wanted.min_sessions),
-        ("paper_trades", found and found.trades, "at least", wanted.min_trades),
-        ("missed_trades", found and found.missed, "at most", wanted.max_missed_trades),
-        ("extra_trades", found and found.extra, "at most", wanted.max_extra_trades),
-        ("reconciliation", found and found.unresolved_differences, "at most", 0),
-        ("risk_events", found and found.error_events, "at most", 0),
+    limits: list[tuple[str, str, Literal["at least", "at most"], int]] = [
+        ("paper_sessions", "sessions", "at least", wanted.min_sessions),
+        ("paper_trades", "trades", "at least", wanted.min_trades),
+        ("missed_trades", "missed", "at most", wanted.max_missed_trades),
+        ("extra_trades", "extra", "at most", wanted.max_extra_trades),
+        ("reconciliation", "unresolved_differences", "at most", 0),
+        ("risk_events", "error_events", "at most", 0),
     ]
-    for name, count, kind, threshold in counts:
-        gates.compare(name, None if count is None else float(count), kind, float(threshold))
+    for name, field, kind, threshold in limits:
+        count = None if found is None else float(getattr(found, field))
+        gates.compare(name, count, kind, float(threshold))
     difference = None if found is None else found.max_price_difference_bps
     gates.compare("price_difference_bps", difference, "at most", wanted.max_price_difference_bps)
     excess = None

@@ -28,11 +28,13 @@ def wilson_lower_bound(wins: int, trades: int, confidence: float = 0.95) -> floa
         raise DataError(f"confidence must be between 0 and 1, got {confidence}")
     if trades == 0:
         return None
+    if wins == 0:
+        return 0.0
     z = _NORMAL.inv_cdf(0.5 + confidence / 2)
     rate = wins / trades
     centre = rate + z * z / (2 * trades)
     margin = z * math.sqrt(rate * (1 - rate) / trades + z * z / (4 * trades * trades))
-    return max(0.0, (centre - margin) / (1 + z * z / trades))
+    return (centre - margin) / (1 + z * z / trades)
 
 
 def probabilistic_sharpe_ratio(
@@ -41,7 +43,7 @@ def probabilistic_sharpe_ratio(
     """Probability that the true Sharpe ratio is above ``benchmark``, both per observation (not annualised).
 
     Bailey, D. H. and Lopez de Prado, M. (2012), The Sharpe ratio efficient frontier, Journal of Risk 15(2),
-    3-44, eq. 11.
+    3-44, section 3.
 
     Args:
         observations: number of returns.
