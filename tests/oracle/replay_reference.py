@@ -124,7 +124,7 @@ class Reference:
         long_hit = "long" in w and bar["h"] >= w["long"][0]
         short_hit = "short" in w and bar["l"] <= w["short"][0]
         if not (long_hit or short_hit):
-            return
+            return None
         del self.pending[s]
         name = "long" if long_hit else "short"
         if long_hit and short_hit:

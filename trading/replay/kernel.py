@@ -4,7 +4,8 @@ Everything is decided here in floats, except where a float cannot be trusted: a 
 lies within its error bound of a whole number of lots, and two entry levels equally far from the Open as far as
 floats can tell. There `run` stops with a question (ASK_*); the caller answers it in exact arithmetic and calls again.
 
-Imported lazily, as numba costs about a second.
+Imported lazily, as numba costs about a second. All in one file: numba's disk cache watches the file of a function, not
+those of the functions that it calls.
 """
 
 import math

@@ -4,6 +4,8 @@ Times are int64 microseconds UTC. Row numbers index the bars of the current call
 count per Symbol over all calls, so that a run can stop and go on.
 """
 
+import zlib
+
 import numpy as np
 
 NEVER = np.iinfo(np.int64).max
@@ -103,8 +105,14 @@ EVENT = np.dtype(
     align=True,
 )
 
+# Compiled code keeps these numbers, and numba's disk cache does not see them change here. It does see dtypes:
+# a field that carries their fingerprint makes other numbers another dtype, hence compiled anew.
+_CODES = sorted((name, code) for name, code in globals().items() if name.isupper() and isinstance(code, int))
+_FINGERPRINT = f"codes_{zlib.crc32(repr(_CODES).encode()):08x}"
+
 RUN = np.dtype(
     [
+        (_FINGERPRINT, "i8"),
         # settings
         ("slip", "f8"),
         ("fee", "f8"),
