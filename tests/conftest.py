@@ -1,6 +1,29 @@
-"""Makes `harness` importable: pytest's importlib mode adds nothing to the path, and a dependency ships a package `tests`."""
+"""Makes `harness` importable, and processes that end with their test.
+
+Pytest's importlib mode adds nothing to the path, and a dependency ships a top-level package `tests`.
+"""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+if TYPE_CHECKING:
+    from harness.processes import Processes
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> "Iterator[Processes]":
+    """Starts processes; after the test all have ended, and none was left to be found by its mark."""
+    from harness.processes import Processes
+
+    started = Processes(tmp_path / "processes")
+    try:
+        yield started
+    finally:
+        left = started.close()
+    assert left == []
