@@ -1,6 +1,7 @@
 """Immutable files named by the SHA-256 of their content, each stored once."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -9,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from resources.lake.errors import CorruptObject, Gone, PreconditionFailed
+from resources.lake.errors import CorruptObject, Gone, LakeUnavailable, PreconditionFailed
 
 _BLOCK = 1 << 20
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES})
 
 
 class ObjectFiles:
@@ -25,10 +27,13 @@ class ObjectFiles:
         """Make the directories where they are not there yet."""
         if (self.objects / "ff").is_dir():  # the last one made
             return
-        self.temporary.mkdir(parents=True, exist_ok=True)
-        for first in range(256):
-            (self.objects / f"{first:02x}").mkdir(parents=True, exist_ok=True)
-        _sync_directory(self.objects)
+        try:
+            self.temporary.mkdir(parents=True, exist_ok=True)
+            for first in range(256):
+                (self.objects / f"{first:02x}").mkdir(parents=True, exist_ok=True)
+            _sync_directory(self.objects)
+        except OSError as error:
+            raise LakeUnavailable(f"{self.objects}: a lake cannot be made here: {error}") from error
 
     def path(self, checksum: str) -> Path:
         return self.objects / checksum[:2] / checksum
@@ -47,7 +52,7 @@ class ObjectFiles:
         if self._holds(checksum, len(data)):
             return checksum, len(data)
         temporary = self.temporary / f"{os.getpid()}-{secrets.token_hex(8)}"
-        with self._removed_on_error(temporary), temporary.open("xb") as file:
+        with self._temporary_file(temporary) as file:
             file.write(data)
             self._install(file, temporary, checksum)
         return checksum, len(data)
@@ -55,7 +60,7 @@ class ObjectFiles:
     def _write_file(self, source: Path) -> tuple[str, int]:
         temporary = self.temporary / f"{os.getpid()}-{secrets.token_hex(8)}"
         digest, size = hashlib.sha256(), 0
-        with self._removed_on_error(temporary), source.open("rb") as reader, temporary.open("xb") as file:
+        with source.open("rb") as reader, self._temporary_file(temporary) as file:
             while block := reader.read(_BLOCK):
                 digest.update(block)
                 size += len(block)
@@ -88,11 +93,15 @@ class ObjectFiles:
 
     @staticmethod
     @contextlib.contextmanager
-    def _removed_on_error(temporary: Path) -> Iterator[None]:
+    def _temporary_file(temporary: Path) -> Iterator[BinaryIO]:
+        """A new file, removed again where its writing fails. Raises LakeUnavailable where the disk refuses."""
         try:
-            yield
-        except BaseException:
+            with temporary.open("xb") as file:
+                yield file
+        except BaseException as error:
             temporary.unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+                raise LakeUnavailable(f"{temporary.parent}: cannot be written: {error}") from error
             raise
 
     def checked_path(self, checksum: str, size: int, where: str) -> Path:
