@@ -228,7 +228,7 @@ def _orders(orders: Sequence[OrderRow], currency: str) -> Html:
         return html.paragraph("The batch has no order.", muted=True)
     head = [("Order", ""), ("Account", ""), ("Variant", ""), ("Symbol", ""), ("Side", ""), ("Qty", "num")]
     head += [("Entry", "num"), ("Stop", "num"), ("Target", "num"), ("State", ""), ("Filled at", "num")]
-    head += [("Exit", "num"), ("By", ""), (f"PnL ({currency})", "num"), ("Reason", "")]
+    head += [("Exit", "num"), ("By", ""), (f"PnL ({currency})", "num")]
     return html.table(
         head,
         (
@@ -242,16 +242,23 @@ def _orders(orders: Sequence[OrderRow], currency: str) -> Html:
                 Cell(_price(order.entry), "num"),
                 Cell(_price(order.sl), "num"),
                 Cell(_price(order.tp), "num"),
-                Cell(html.pill(order.state, "bad" if order.state in ("rejected", "unknown") else "")),
+                _state(order),
                 Cell(_price(order.entry_price), "num"),
                 Cell(_price(order.exit_price), "num"),
                 Cell(order.exit_reason or _NONE),
                 _money(order.pnl),
-                Cell(order.reason or _NONE),
             ]
             for order in orders
         ),
     )
+
+
+def _state(order: OrderRow) -> Cell:
+    """The order's state, and below it why."""
+    shown = html.pill(order.state, "bad" if order.state in ("rejected", "unknown") else "")
+    if not order.reason:
+        return Cell(shown)
+    return Cell(Html(f"{shown.markup}<small>{html.text(order.reason)}</small>"), "wide")
 
 
 def _faults(faults: Sequence[FaultRow]) -> Html:
@@ -306,7 +313,12 @@ def _by(trades: pl.DataFrame, column: str, currency: str) -> Html:
         )
         .sort(column)
     )
-    head = [(column.replace("_", " "), ""), ("Trades", "num"), ("Win rate", "num"), (f"PnL ({currency})", "num")]
+    head = [
+        (column.replace("_", " ").capitalize(), ""),
+        ("Trades", "num"),
+        ("Win rate", "num"),
+        (f"PnL ({currency})", "num"),
+    ]
     head += [("Best", "num"), ("Worst", "num"), ("Fees", "num")]
     return html.table(
         head,
@@ -375,7 +387,7 @@ def _percent(value: float | None, digits: int) -> str:
 
 
 def _number(value: float | None) -> str:
-    return _NONE if value is None else "∞" if value == float("inf") else f"{value:.2f}"
+    return _NONE if value is None else "∞" if value == float("inf") else f"{value:.2f}".replace("-", "−")
 
 
 def _price(value: float | None) -> str:

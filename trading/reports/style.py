@@ -29,6 +29,8 @@ table{border-collapse:collapse;width:100%;font-size:.9rem}
 th,td{padding:.35rem .7rem;text-align:left;vertical-align:top;border-top:1px solid var(--line)}
 thead th{border-top:0;color:var(--muted);font-weight:600;white-space:nowrap}
 td.num,th.num{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+td.wide{min-width:11rem}
+td small{display:block;color:var(--muted)}
 td.id{font-family:ui-monospace,"DejaVu Sans Mono",monospace;font-size:.82rem;white-space:nowrap}
 tr.same td:first-child{border-top-color:transparent}
 .good{color:var(--good)}
@@ -43,8 +45,9 @@ tr.same td:first-child{border-top-color:transparent}
 .card .scroll{border:0;border-radius:0;margin-top:.5rem}
 code{font-family:ui-monospace,"DejaVu Sans Mono",monospace;font-size:.85em;
   background:var(--softbg);border-radius:.25rem;padding:.05rem .3rem;overflow-wrap:anywhere}
-.pictures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:.8rem}
-img{max-width:100%;height:auto;display:block;background:#fff;border:1px solid var(--line);
+.pictures{margin:.8rem
+0;display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:.8rem}
+  img{max-width:100%;height:auto;display:block;background:#fff;border:1px solid var(--line);
   border-radius:.5rem}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;margin:0;font-size:.88rem}
 dt{color:var(--muted)}
