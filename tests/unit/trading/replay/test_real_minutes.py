@@ -33,6 +33,7 @@ def minutes():
     return pl.concat(frames).sort("Symbol", "Timestamp")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["risk", "kelly"])
 def test_recorded_minutes_agree_with_the_reference(minutes, oracle, mode):
     span = pl.col("High") - pl.col("Low")
