@@ -106,6 +106,10 @@ def _quality(settings: Settings, sessions: dg.PartitionsDefinition[str]) -> dg.A
                 publication,
                 {
                     "lowest_coverage": min(quality["coverage"].drop_nulls().to_list(), default=0.0),
+                    "symbols_below_min_coverage": ", ".join(below["Symbol"].to_list()) or "none",
+                    "missing_minutes": int(quality["missing_minutes"].sum()),
+                    "exact_duplicates": int(quality["exact_duplicates"].sum()),
+                    "outliers": int(quality["outliers"].sum()),
                 },
                 reads={"m1_bars": pinned},
             )

@@ -1,6 +1,5 @@
 """Asset checks beside the contracts: refused partitions fail the run, thin minutes warn, strategies that look ahead block."""
 
-
 import dagster as dg
 
 from sensors.alerts import REFUSALS_STEP_SUFFIX

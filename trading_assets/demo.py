@@ -71,7 +71,7 @@ def run_demo(home: Path, data: Path | None, console: Console) -> DemoResult:
     """
     started = time.monotonic()
     with console.status("reading the data folder"):
-        settings, source = _prepare(home, data, console)
+        settings, source = _prepare(home, data)
         sessions = sorted(source.sessions(settings.calendar))
     result = DemoResult(
         settings, sessions, problems=[f"{problem.file}: {problem.message}" for problem in source.problems()]
@@ -138,7 +138,7 @@ def _stages(settings: Settings, sessions: list[dt.date]) -> Iterator[_Stage]:
     yield _Stage("warehouse and report", REPORT_JOB, last_only, 2)
 
 
-def _prepare(home: Path, data: Path | None, console: Console) -> tuple[Settings, "BarSource"]:
+def _prepare(home: Path, data: Path | None) -> tuple[Settings, "BarSource"]:
     """Write the home's platform.yaml for this data and open the source."""
     from resources.sources.folder import FolderSource
 

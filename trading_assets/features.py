@@ -28,7 +28,12 @@ def feature_assets(settings: Settings, sessions: dg.PartitionsDefinition[str]) -
         partitions=sessions,
         deps=[
             "m1_bars",
-            dg.AssetDep("d1_bars", partition_mapping=dg.TimeWindowPartitionMapping(start_offset=-60, end_offset=-1)),
+            dg.AssetDep(
+                "d1_bars",
+                partition_mapping=dg.TimeWindowPartitionMapping(
+                    start_offset=-60, end_offset=-1, allow_nonexistent_upstream_partitions=True
+                ),
+            ),
         ],
     )
     def universe(
@@ -64,6 +69,7 @@ def feature_assets(settings: Settings, sessions: dg.PartitionsDefinition[str]) -
                 publication,
                 {
                     "admitted": int(admitted["admitted"].sum()),
+                    "removed": dg.MetadataValue.json(dict(reasons.iter_rows())),
                 },
                 reads={"m1_bars": history.pinned, "d1_bars": history.pinned},
             )

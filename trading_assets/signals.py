@@ -24,7 +24,10 @@ def window_of_sessions(sessions_back: int, until: int = 0) -> dg.MultiPartitionM
     return dg.MultiPartitionMapping(
         {
             "session": dg.DimensionPartitionMapping(
-                "session", dg.TimeWindowPartitionMapping(start_offset=-sessions_back, end_offset=-until)
+                "session",
+                dg.TimeWindowPartitionMapping(
+                    start_offset=-sessions_back, end_offset=-until, allow_nonexistent_upstream_partitions=True
+                ),
             ),
             "variant": dg.DimensionPartitionMapping("variant", dg.IdentityPartitionMapping()),
         }

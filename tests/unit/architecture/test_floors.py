@@ -22,7 +22,6 @@ HEAVY = [
     "exchange_calendars",
     "pandas",
     "scipy",
-    "duckdb",
 ]
 
 
