@@ -1,0 +1,331 @@
+"""The ledger: an append-only record of orders, decisions and money on SQLite or PostgreSQL."""
+
+import datetime as dt
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, event, make_url, text
+from sqlalchemy.engine import URL, Engine
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from resources.clock import SystemClock
+from resources.ledger import chain, queries, schema
+from resources.ledger.chain import Problem
+from resources.ledger.errors import LedgerConflict, LedgerError, LedgerUnavailable
+from resources.ledger.records import (
+    Approval,
+    Decision,
+    Fill,
+    KillSwitch,
+    OpenPosition,
+    OrderEvent,
+    OrderStory,
+    RiskEvent,
+    Worth,
+)
+from resources.ledger.writer import LedgerWriter
+from trading.errors import ConfigError
+from trading.orders.intents import OrderIntent
+from trading.orders.lifecycle import OrderState
+
+FIRST_STAGE = "experiment"
+_PG_LOCK = 0x7472616469  # any constant shared by all writers of the ledger
+_BUSY_SECONDS = 30
+
+
+class Ledger:
+    """Append-only tables with a hash chain each; current state is derived from events.
+
+    Writers of all processes take turns (BEGIN IMMEDIATE on SQLite, an advisory lock on PostgreSQL), which the chain
+    needs. Readers never wait.
+
+    Args:
+        url: SQLAlchemy URL, ``sqlite:////path/ledger.db`` or ``postgresql+psycopg2://...``.
+        clock: tells when a row was recorded; the times of what happened are handed in.
+
+    Raises:
+        ConfigError: the URL is not one of SQLite or PostgreSQL.
+        LedgerUnavailable: the database cannot be reached. Never shows the password.
+    """
+
+    def __init__(self, url: str, *, clock: Callable[[], dt.datetime] | None = None) -> None:
+        self._clock = clock or SystemClock().now
+        parsed = _parse(url)
+        self.shown_url = parsed.render_as_string(hide_password=True)
+        self._engine = _engine(parsed)
+        with self._guard(), self._engine.connect() as connection, connection.begin():
+            _lock(connection)
+            schema.create(connection)
+
+    def close(self) -> None:
+        """Give the database connections back."""
+        self._engine.dispose()
+
+    @contextmanager
+    def write(self) -> Iterator[LedgerWriter]:
+        """One transaction of appends: all or none.
+
+        Raises:
+            LedgerConflict: a record of that identity is there.
+            LedgerUnavailable: the database did not take it.
+        """
+        with self._guard(), self._engine.connect() as connection, connection.begin():
+            _lock(connection)
+            writer = LedgerWriter(connection, self._clock())
+            yield writer
+            writer.seal()
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        with self._guard(), self._engine.connect() as connection:
+            reading = connection.execution_options(ledger_read_only=True)
+            with reading.begin():
+                yield reading
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError as error:
+            raise LedgerConflict(f"{self.shown_url}: {error.orig}") from error
+        except (DBAPIError, PoolTimeout) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else "no connection is free"
+            raise LedgerUnavailable(f"the ledger {self.shown_url} did not answer: {cause}") from None
+
+    # Orders
+
+    def record_intents(self, intents: Sequence[OrderIntent]) -> int:
+        """See :meth:`LedgerWriter.record_intents`."""
+        with self.write() as w:
+            return w.record_intents(intents)
+
+    def record_event(self, intent: OrderIntent, state: OrderState, **fields: Any) -> None:
+        """See :meth:`LedgerWriter.record_event`."""
+        with self.write() as w:
+            w.record_event(intent, state, **fields)
+
+    def record_fill(self, fill: Fill) -> bool:
+        """See :meth:`LedgerWriter.record_fill`."""
+        with self.write() as w:
+            return w.record_fill(fill)
+
+    def intents(self, session: dt.date | None, account: str, variant: str | None = None) -> list[OrderIntent]:
+        """Recorded intents of an account in order of recording; all sessions where None."""
+        with self._read() as c:
+            return queries.intents(c, account, session, variant)
+
+    def states(self, account: str, session: dt.date) -> dict[str, tuple[OrderIntent, OrderState]]:
+        """Intents of a session with their current state, by idempotency key, in order of recording."""
+        with self._read() as c:
+            return queries.states(c, account, session)
+
+    def state_of(self, key: str) -> OrderState | None:
+        """Current state of the order of that idempotency key; None = never recorded."""
+        with self._read() as c:
+            return queries.state_of(c, key)
+
+    def open_intents(self, account: str | None = None) -> list[tuple[OrderIntent, OrderState]]:
+        """Orders that the broker may hold: submitting, unknown, acknowledged, partially filled."""
+        with self._read() as c:
+            return queries.working(c, account)
+
+    def intents_by_ref(self, refs: Sequence[str]) -> dict[str, OrderIntent]:
+        with self._read() as c:
+            return queries.by_refs(c, refs)
+
+    def events(self, key: str) -> list[OrderEvent]:
+        """Events of one order, oldest first."""
+        with self._read() as c:
+            return queries.events(c, key)
+
+    def fills(
+        self, account: str | None = None, variant: str | None = None, session: dt.date | None = None
+    ) -> list[Fill]:
+        """Executions in order of recording."""
+        with self._read() as c:
+            return queries.fills(c, account, variant, session)
+
+    def open_positions(self, account: str, variant: str | None = None) -> list[OpenPosition]:
+        """Filled entries without an exit, in order of recording."""
+        with self._read() as c:
+            return queries.open_positions(c, account, variant)
+
+    def broker_cursor(self, account: str) -> int:
+        with self._read() as c:
+            return queries.broker_cursor(c, account)
+
+    def intent(self, order_ref: str) -> OrderStory:
+        """One order from wish to end, by its order_ref or the beginning of it.
+
+        Raises:
+            LedgerError: no order, or several, begin so.
+        """
+        with self._read() as c:
+            found = queries.by_prefix(c, order_ref)
+            key = found.idempotency_key
+            events = queries.events(c, key)
+            return OrderStory(found, events[-1].state, tuple(events), tuple(queries.fills(c, key=key)))
+
+    # Risk
+
+    def record_risk_event(self, event: RiskEvent) -> bool:
+        """See :meth:`LedgerWriter.record_risk_event`."""
+        with self.write() as w:
+            return w.record_risk_event(event)
+
+    def risk_events(
+        self, account: str | None = None, kind: str | None = None, session: dt.date | None = None
+    ) -> list[RiskEvent]:
+        with self._read() as c:
+            return queries.risk_events(c, account, kind, session)
+
+    def engage(self, scope: str, reason: str, by: str, at: dt.datetime, breach_id: str | None = None) -> bool:
+        """See :meth:`LedgerWriter.engage`."""
+        with self.write() as w:
+            return w.engage(scope, reason, by, at, breach_id)
+
+    def release(self, scope: str, by: str, reason: str, at: dt.datetime) -> None:
+        """See :meth:`LedgerWriter.release`."""
+        with self.write() as w:
+            w.release(scope, by, reason, at)
+
+    def kill_switch(self, account: str, variant: str) -> KillSwitch:
+        """The switch in force for a book, any scope. Fails closed: a ledger that cannot be read counts as engaged."""
+        scopes = ["global", f"account:{account}", f"variant:{variant}", f"book:{account}/{variant}"]
+        try:
+            with self._read() as c:
+                found = queries.engaged_switches(c, scopes)
+        except LedgerError as error:
+            return KillSwitch(True, "global", f"the state of the kill switch cannot be read: {error}", "router")
+        return found[0] if found else KillSwitch(False)
+
+    def is_engaged(self, account: str, variant: str) -> bool:
+        """Whether sending is stopped for the book; True where that cannot be known."""
+        return self.kill_switch(account, variant).engaged
+
+    def engaged_switches(self) -> list[KillSwitch]:
+        """All switches that are engaged now, newest first. LedgerUnavailable where that cannot be known."""
+        with self._read() as c:
+            return queries.engaged_switches(c)
+
+    # Promotion, backtests
+
+    def record_decision(self, decision: Mapping[str, Any], at: dt.datetime) -> bool:
+        """See :meth:`LedgerWriter.record_decision`."""
+        with self.write() as w:
+            return w.record_decision(decision, at)
+
+    def decisions(
+        self, variant: str | None = None, before_session: dt.date | None = None, strategy_version: str | None = None
+    ) -> list[Decision]:
+        """Decisions as of sessions before ``before_session``, in order of (session, recording)."""
+        with self._read() as c:
+            return queries.decisions(c, variant, before_session, strategy_version)
+
+    def decision(self, decision_id: str) -> Decision:
+        for found in self.decisions():
+            if found.decision_id == decision_id:
+                return found
+        raise LedgerError(f"the ledger knows no decision {decision_id!r}")
+
+    def stage_of(self, variant: str, strategy_version: str, before: dt.date | None = None) -> str:
+        """Stage that the decisions as of sessions before ``before`` have led to; ``experiment`` without any."""
+        found = self.decisions(variant, before, strategy_version)
+        return found[-1].to_stage if found else FIRST_STAGE
+
+    def record_approval(self, approval: Approval) -> bool:
+        """See :meth:`LedgerWriter.record_approval`."""
+        with self.write() as w:
+            return w.record_approval(approval)
+
+    def approvals(self, variant: str, strategy_version: str) -> list[Approval]:
+        with self._read() as c:
+            return queries.approvals(c, variant, strategy_version)
+
+    def record_backtest(self, *args: Any, **fields: Any) -> bool:
+        """See :meth:`LedgerWriter.record_backtest`."""
+        with self.write() as w:
+            return w.record_backtest(*args, **fields)
+
+    # Worth
+
+    def record_worth(self, worth: Worth) -> bool:
+        """See :meth:`LedgerWriter.record_worth`."""
+        with self.write() as w:
+            return w.record_worth(worth)
+
+    def worth(
+        self,
+        account: str,
+        variant: str | None = None,
+        before: dt.date | None = None,
+        session: dt.date | None = None,
+    ) -> list[Worth]:
+        """Newest record of each book and session, in order of (session, variant)."""
+        with self._read() as c:
+            return queries.worth(c, account, variant, before, session)
+
+    def last_worth(self, account: str, variant: str, before: dt.date) -> Worth | None:
+        """Newest record of the book as of a session before ``before``."""
+        with self._read() as c:
+            return queries.last_worth(c, account, variant, before)
+
+    def realised(self, account: str, variant: str, capital: float) -> float:
+        """Seed capital plus what every fill of the book has realised, summed without rounding on the way."""
+        with self._read() as c:
+            return math.fsum([capital, *queries.realised_total(c, account, variant)])
+
+    # Integrity
+
+    def verify(self) -> list[Problem]:
+        """What was changed, removed or reordered since it was recorded; empty = all is as it was written."""
+        with self._read() as c:
+            return list(chain.verify(c))
+
+    def heads(self) -> dict[str, tuple[int, str]]:
+        """Last id and hash of every table: kept elsewhere, they prove later that no tail was cut off."""
+        with self._read() as c:
+            return {table.name: chain.head(c, table) for table in schema.METADATA.sorted_tables}
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigError(
+            "the ledger's URL cannot be read; it must be like sqlite:////path/ledger.db or "
+            "postgresql+psycopg2://user@host/db"
+        ) from None
+    backend = parsed.get_backend_name()
+    if backend not in ("sqlite", "postgresql"):
+        raise ConfigError(f"the ledger runs on sqlite or postgresql, not on {backend}")
+    if parsed.drivername == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg2")
+    return parsed
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() == "postgresql":
+        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": _BUSY_SECONDS})
+    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # transactions begin below, not by the driver's guess
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "recursive_triggers=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        reads = connection.get_execution_options().get("ledger_read_only", False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _lock(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _PG_LOCK})

@@ -1,0 +1,256 @@
+"""Reading the ledger: current state derived from what was appended."""
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, select
+
+from resources.ledger import schema
+from resources.ledger.errors import LedgerError
+from resources.ledger.records import (
+    Approval,
+    Decision,
+    Fill,
+    KillSwitch,
+    OpenPosition,
+    OrderEvent,
+    RiskEvent,
+    Worth,
+)
+from trading.orders.intents import OrderIntent, intent_from_row
+from trading.orders.lifecycle import OrderState
+
+_CHUNK = 500
+_I, _E, _F = schema.order_intents, schema.order_events, schema.fills
+
+
+def known_keys(connection: Connection, keys: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for i in range(0, len(keys), _CHUNK):
+        rows = select(_I.c.idempotency_key).where(_I.c.idempotency_key.in_(keys[i : i + _CHUNK]))
+        found.update(connection.execute(rows).scalars())
+    return found
+
+
+def state_of(connection: Connection, key: str) -> OrderState | None:
+    last = select(_E.c.state).where(_E.c.idempotency_key == key).order_by(_E.c.id.desc()).limit(1)
+    state = connection.execute(last).scalar()
+    return None if state is None else OrderState(state)
+
+
+def intents(
+    connection: Connection, account: str, session: dt.date | None = None, variant: str | None = None
+) -> list[OrderIntent]:
+    rows = select(_I).where(_I.c.account == account).order_by(_I.c.id)
+    if session is not None:
+        rows = rows.where(_I.c.session == session)
+    if variant is not None:
+        rows = rows.where(_I.c.variant == variant)
+    return [intent_from_row(dict(row)) for row in connection.execute(rows).mappings()]
+
+
+def _with_last_state(*where: ColumnElement[bool]) -> Any:
+    newest = (
+        select(_E.c.idempotency_key, func.max(_E.c.id).label("last"))
+        .join(_I, _I.c.idempotency_key == _E.c.idempotency_key)
+        .where(*where)
+        .group_by(_E.c.idempotency_key)
+        .subquery()
+    )
+    return (
+        select(_I, _E.c.state)
+        .select_from(_I)
+        .join(newest, newest.c.idempotency_key == _I.c.idempotency_key)
+        .join(_E, _E.c.id == newest.c.last)
+    )
+
+
+def states(connection: Connection, account: str, session: dt.date) -> dict[str, tuple[OrderIntent, OrderState]]:
+    query = _with_last_state(_I.c.account == account, _I.c.session == session).order_by(_I.c.id)
+    return {
+        row["idempotency_key"]: (intent_from_row(dict(row)), OrderState(row["state"]))
+        for row in connection.execute(query).mappings()
+    }
+
+
+def working(connection: Connection, account: str | None) -> list[tuple[OrderIntent, OrderState]]:
+    # an order that has ended has an event in a final state: the index finds it, the newest need not be looked for
+    ended = [state for state in OrderState if state.is_final]
+    has_ended = (
+        select(_E.c.id)
+        .where(_E.c.idempotency_key == _I.c.idempotency_key, _E.c.state.in_(ended))
+        .correlate(_I)
+        .exists()
+    )
+    where = [~has_ended] if account is None else [~has_ended, _I.c.account == account]
+    query = _with_last_state(*where).where(_E.c.state != OrderState.INTENDED).order_by(_I.c.id)
+    return [(intent_from_row(dict(row)), OrderState(row["state"])) for row in connection.execute(query).mappings()]
+
+
+def by_refs(connection: Connection, refs: Iterable[str]) -> dict[str, OrderIntent]:
+    wanted = list(refs)
+    found: dict[str, OrderIntent] = {}
+    for i in range(0, len(wanted), _CHUNK):
+        rows = select(_I).where(_I.c.order_ref.in_(wanted[i : i + _CHUNK]))
+        for row in connection.execute(rows).mappings():
+            found[row["order_ref"]] = intent_from_row(dict(row))
+    return found
+
+
+def by_prefix(connection: Connection, prefix: str) -> OrderIntent:
+    safe = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    rows = select(_I).where(_I.c.order_ref.like(f"{safe}%", escape="\\")).limit(3)
+    found = connection.execute(rows).mappings().all()
+    if not prefix or not found:
+        raise LedgerError(f"the ledger knows no order whose order_ref begins with {prefix!r}")
+    exact = [row for row in found if row["order_ref"] == prefix]
+    if len(found) > 1 and not exact:
+        raise LedgerError(
+            f"order_ref {prefix!r} is ambiguous: {', '.join(row['order_ref'] for row in found)}, ...; give more digits"
+        )
+    return intent_from_row(dict((exact or found)[0]))
+
+
+def events(connection: Connection, key: str) -> list[OrderEvent]:
+    rows = select(_E).where(_E.c.idempotency_key == key).order_by(_E.c.id)
+    return [
+        OrderEvent(
+            id=row["id"],
+            at=row["at"],
+            account=row["account"],
+            variant=row["variant"],
+            idempotency_key=row["idempotency_key"],
+            order_ref=row["order_ref"],
+            state=OrderState(row["state"]),
+            reason=row["reason"],
+            payload=json.loads(row["payload"]),
+        )
+        for row in connection.execute(rows).mappings()
+    ]
+
+
+def fills(
+    connection: Connection,
+    account: str | None = None,
+    variant: str | None = None,
+    session: dt.date | None = None,
+    key: str | None = None,
+) -> list[Fill]:
+    rows = select(_F).order_by(_F.c.id)
+    named = (("account", account), ("variant", variant), ("session", session), ("idempotency_key", key))
+    for name, value in named:
+        if value is not None:
+            rows = rows.where(_F.c[name] == value)
+    names = list(Fill.__dataclass_fields__)
+    return [Fill(**{name: row[name] for name in names}) for row in connection.execute(rows).mappings()]
+
+
+def open_positions(connection: Connection, account: str, variant: str | None = None) -> list[OpenPosition]:
+    entry, closing = _F.alias("entry"), _F.alias("closing")
+    closed = select(closing.c.id).where(closing.c.order_ref == entry.c.order_ref, closing.c.leg == "exit").exists()
+    rows = select(entry).where(entry.c.account == account, entry.c.leg == "entry", ~closed).order_by(entry.c.id)
+    if variant is not None:
+        rows = rows.where(entry.c.variant == variant)
+    names = list(OpenPosition.__dataclass_fields__)
+    return [OpenPosition(**{name: row[name] for name in names}) for row in connection.execute(rows).mappings()]
+
+
+def broker_cursor(connection: Connection, account: str) -> int:
+    """Number of the last broker event that left a trace in the ledger; 0 = none."""
+    last = 0
+    for table in (_E, _F):
+        newest = select(func.max(table.c.broker_seq)).where(table.c.account == account)
+        last = max(last, connection.execute(newest).scalar() or 0)
+    return last
+
+
+def realised_total(connection: Connection, account: str, variant: str) -> list[float]:
+    rows = select(_F.c.realised).where(_F.c.account == account, _F.c.variant == variant).order_by(_F.c.id)
+    return list(connection.execute(rows).scalars())
+
+
+def engaged_switches(connection: Connection, scopes: Sequence[str] | None = None) -> list[KillSwitch]:
+    k = schema.kill_switch_events
+    newest = select(func.max(k.c.id)).group_by(k.c.scope)
+    if scopes is not None:
+        newest = newest.where(k.c.scope.in_(scopes))
+    rows = select(k).where(k.c.id.in_(newest), k.c.action != "released").order_by(k.c.id.desc())
+    return [
+        KillSwitch(True, row["scope"], row["reason"], row["by"], row["at"])
+        for row in connection.execute(rows).mappings()
+    ]
+
+
+def decisions(
+    connection: Connection, variant: str | None, before: dt.date | None, strategy_version: str | None = None
+) -> list[Decision]:
+    d = schema.promotion_decisions
+    rows = select(d).order_by(d.c.session, d.c.id)
+    if variant is not None:
+        rows = rows.where(d.c.variant == variant)
+    if strategy_version is not None:
+        rows = rows.where(d.c.strategy_version == strategy_version)
+    if before is not None:
+        rows = rows.where(d.c.session < before)
+    names = [name for name in Decision.__dataclass_fields__ if name != "content"]
+    return [
+        Decision(**{name: row[name] for name in names}, content=json.loads(row["content"]))
+        for row in connection.execute(rows).mappings()
+    ]
+
+
+def approvals(connection: Connection, variant: str, strategy_version: str) -> list[Approval]:
+    a = schema.approvals
+    rows = select(a).where(a.c.variant == variant, a.c.strategy_version == strategy_version).order_by(a.c.id)
+    names = list(Approval.__dataclass_fields__)
+    return [Approval(**{name: row[name] for name in names}) for row in connection.execute(rows).mappings()]
+
+
+def risk_events(
+    connection: Connection, account: str | None, kind: str | None, session: dt.date | None
+) -> list[RiskEvent]:
+    r = schema.risk_events
+    rows = select(r).order_by(r.c.id)
+    for column, value in ((r.c.account, account), (r.c.kind, kind), (r.c.session, session)):
+        if value is not None:
+            rows = rows.where(column == value)
+    names = [name for name in RiskEvent.__dataclass_fields__ if name != "figures"]
+    return [
+        RiskEvent(**{name: row[name] for name in names}, figures=json.loads(row["figures"]))
+        for row in connection.execute(rows).mappings()
+    ]
+
+
+def worth(
+    connection: Connection, account: str, variant: str | None, before: dt.date | None, session: dt.date | None
+) -> list[Worth]:
+    """Newest record of each book and session, in order of (session, variant)."""
+    w = schema.portfolio_worth
+    where = [w.c.account == account]
+    if variant is not None:
+        where.append(w.c.variant == variant)
+    if before is not None:
+        where.append(w.c.session < before)
+    if session is not None:
+        where.append(w.c.session == session)
+    newest = select(func.max(w.c.id)).where(and_(*where)).group_by(w.c.variant, w.c.session)
+    rows = select(w).where(w.c.id.in_(newest)).order_by(w.c.session, w.c.variant)
+    return [_worth(row) for row in connection.execute(rows).mappings()]
+
+
+def _worth(row: RowMapping) -> Worth:
+    return Worth(**{name: row[name] for name in Worth.__dataclass_fields__})
+
+
+def last_worth(connection: Connection, account: str, variant: str, before: dt.date) -> Worth | None:
+    w = schema.portfolio_worth
+    rows = (
+        select(w)
+        .where(w.c.account == account, w.c.variant == variant, w.c.session < before)
+        .order_by(w.c.session.desc(), w.c.id.desc())
+        .limit(1)
+    )
+    row = connection.execute(rows).mappings().first()
+    return None if row is None else _worth(row)

@@ -1,0 +1,155 @@
+"""What one trading account may do: its broker, its books with their capital, its limits."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,63}$"
+
+_Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Percent = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+_Count = Annotated[int, Field(ge=0)]
+_Minutes = Annotated[float, Field(ge=0, le=24 * 60, allow_inf_nan=False)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BookConfig(_Model):
+    """One variant's own book in the account.
+
+    Args:
+        capital: seed, in the account's currency; drawdown is measured against it.
+    """
+
+    capital: _Positive
+
+
+class SpendingWindow(_Model):
+    """Gate 8: most new notional of the account's entries sent between two times of the exchange's day.
+
+    Args:
+        start, end: ``HH:MM`` on the exchange's clock, start included, end excluded.
+        max_notional: sum of quantity times entry level, in currency.
+    """
+
+    start: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+    end: Annotated[str, Field(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
+    max_notional: _NotNegative
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.start >= self.end:
+            raise ValueError(f"start ({self.start}) must be before end ({self.end})")
+        return self
+
+
+class KellyCap(_Model):
+    """Gate 11: risk per trade at most ``fraction`` of Kelly, held within ``min_pct`` and ``max_pct`` of equity."""
+
+    fraction: _Positive = 0.5
+    min_pct: _NotNegative = 1.0
+    max_pct: _Percent = 5.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_pct > self.max_pct:
+            raise ValueError(f"min_pct ({self.min_pct}) must not exceed max_pct ({self.max_pct})")
+        return self
+
+
+class Limits(_Model):
+    """Settings of the pre-trade gates, in their order; all percentages are of the book's equity unless said.
+
+    Args:
+        dedupe_seconds: gate 4, same Symbol, side and price in the book within this time is a duplicate.
+        cooldown_minutes: gate 5, no re-entry of a Symbol in the book for this long after its stop-out.
+        orders_per_second, orders_per_minute: gate 6, token buckets of the account.
+        max_trades_account, max_trades_variant, max_trades_symbol: gate 7, entries filled or working per session.
+        spending_windows: gate 8; empty = no rule.
+        hard_stop_pct: gate 9, most that one order may lose at its stop.
+        expectancy_min_trades: gate 10, closed trades of the book from which its win rate counts; None = not enforced.
+        kelly: gate 11; None = not enforced.
+        max_symbol_pct, max_gross_pct, max_net_pct: gate 12, notional against the account's equity.
+        max_leverage: gate 12, gross notional of the book over its equity.
+        max_price_deviation_pct: gate 13, distance of the entry from the last price, percent of it.
+        max_price_age_seconds: gate 13, age of the last price.
+    """
+
+    dedupe_seconds: _NotNegative = 30.0
+    cooldown_minutes: _Minutes = 5.0
+    orders_per_second: Annotated[int, Field(ge=1)] = 50
+    orders_per_minute: Annotated[int, Field(ge=1)] = 500
+    max_trades_account: _Count = 1000
+    max_trades_variant: _Count = 500
+    max_trades_symbol: _Count = 100
+    spending_windows: tuple[SpendingWindow, ...] = ()
+    hard_stop_pct: _Percent = 2.0
+    expectancy_min_trades: Annotated[int, Field(ge=1)] | None = None
+    kelly: KellyCap | None = None
+    max_symbol_pct: _Positive = 100.0
+    max_gross_pct: _Positive = 400.0
+    max_net_pct: _Positive = 400.0
+    max_leverage: _Positive = 4.0
+    max_price_deviation_pct: _Positive = 10.0
+    max_price_age_seconds: _Positive = 300.0
+
+
+class BreakerLimits(_Model):
+    """Settings of the circuit breakers.
+
+    Args:
+        daily_loss_pct: loss of the account since the session's start, percent of its equity then, that stops everything.
+        drawdown_pct: loss of a book, or of the account, against its seed capital that suspends it.
+        losing_streak_alpha: significance of the binomial test of a losing streak.
+        losing_streak_min_trades: trades below which that test says nothing.
+    """
+
+    daily_loss_pct: _Percent = 5.0
+    drawdown_pct: _Percent = 25.0
+    losing_streak_alpha: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    losing_streak_min_trades: Annotated[int, Field(ge=1)] = 10
+
+
+class AccountConfig(_Model):
+    """One account, from ``configs/accounts/<name>.yml``; pydantic.ValidationError names a wrong field.
+
+    Every (account, variant) is a book of its own: own capital, own positions, own drawdown. Account numbers and
+    keys are never written here.
+
+    Args:
+        name: of the account on this platform.
+        broker: adapter that carries the orders.
+        mode: ``paper`` or ``live``; live needs a broker other than the simulated one.
+        currency: of capital and prices.
+        variants: the books by name of the variant.
+        flatten_minutes: before the session's close at which open positions of intraday variants are flattened;
+            0 = at the close itself, which is the replay's ``eod``.
+        moc_guard_minutes: before the session's close at which entries lose their validity; 0 = at the close.
+        reconcile_policy: what a difference between broker and ledger leads to. ``halt``: no new entry.
+    """
+
+    name: _Name
+    broker: Literal["simulated"] = "simulated"
+    mode: Literal["paper", "live"] = "paper"
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3,5}$")] = "USD"
+    variants: Annotated[dict[_Name, BookConfig], Field(min_length=1)]
+    flatten_minutes: _Minutes = 0.0
+    moc_guard_minutes: _Minutes = 0.0
+    reconcile_policy: Literal["halt"] = "halt"
+    limits: Limits = Limits()
+    breakers: BreakerLimits = BreakerLimits()
+
+    @model_validator(mode="after")
+    def _live_is_real(self) -> Self:
+        if self.mode == "live" and self.broker == "simulated":
+            raise ValueError("mode live needs a real broker; broker simulated trades in mode paper only")
+        return self
+
+    @property
+    def capital(self) -> float:
+        """Seed capital of all books together."""
+        return sum(book.capital for book in self.variants.values())
