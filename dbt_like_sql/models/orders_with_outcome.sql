@@ -11,8 +11,8 @@ audits: exits_do_not_exceed_entries
 WITH last_event AS (
     SELECT
         order_ref,
-        arg_max(state, event_no) AS state,
-        arg_max(reason, event_no) AS state_reason,
+        arg_max(state, id) AS state,
+        arg_max(reason, id) AS state_reason,
         max(time) AS state_time
     FROM order_events
     GROUP BY order_ref
@@ -20,16 +20,16 @@ WITH last_event AS (
 filled AS (
     SELECT
         order_ref,
-        coalesce(sum(qty) FILTER (kind = 'entry'), 0) AS entry_qty,
-        sum(qty * price) FILTER (kind = 'entry') / sum(qty) FILTER (kind = 'entry') AS entry_price,
-        min(time) FILTER (kind = 'entry') AS entry_time,
-        coalesce(sum(qty) FILTER (kind = 'exit'), 0) AS exit_qty,
-        sum(qty * price) FILTER (kind = 'exit') / sum(qty) FILTER (kind = 'exit') AS exit_price,
-        max(time) FILTER (kind = 'exit') AS exit_time,
-        arg_max(reason, time) FILTER (kind = 'exit') AS exit_reason,
+        coalesce(sum(qty) FILTER (leg = 'entry'), 0) AS entry_qty,
+        sum(qty * price) FILTER (leg = 'entry') / sum(qty) FILTER (leg = 'entry') AS entry_price,
+        min(time) FILTER (leg = 'entry') AS entry_time,
+        coalesce(sum(qty) FILTER (leg = 'exit'), 0) AS exit_qty,
+        sum(qty * price) FILTER (leg = 'exit') / sum(qty) FILTER (leg = 'exit') AS exit_price,
+        max(time) FILTER (leg = 'exit') AS exit_time,
+        arg_max(reason, time) FILTER (leg = 'exit') AS exit_reason,
         sum(fee) AS fees,
         -- Entering long or leaving short is money out, the other two are money in.
-        sum(CASE kind WHEN 'entry' THEN -side ELSE side END * qty * price) - sum(fee) AS cash_flow
+        sum(CASE leg WHEN 'entry' THEN -side ELSE side END * qty * price) - sum(fee) AS cash_flow
     FROM fills
     GROUP BY order_ref
 )
@@ -43,8 +43,8 @@ SELECT
     i.side,
     i.qty,
     i.entry,
-    i.sl,
-    i.tp,
+    i.stop,
+    i.target,
     i.valid_from,
     i.valid_to,
     i.strategy_version,

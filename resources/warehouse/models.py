@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Literal
 
 from resources.warehouse.errors import ModelError
+from resources.warehouse.sources import SOURCES
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _COLUMN = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -67,7 +68,7 @@ class Audit:
     file: Path
 
 
-def load_models(folder: Path, *, sources: Collection[str]) -> tuple[Model, ...]:
+def load_models(folder: Path, *, sources: Collection[str] = tuple(SOURCES)) -> tuple[Model, ...]:
     """The models of ``folder`` (``*.sql``), each after those it depends on, otherwise by name.
 
     Raises:
@@ -100,7 +101,9 @@ def load_models(folder: Path, *, sources: Collection[str]) -> tuple[Model, ...]:
         raise ModelError(first.file, 1, f"models depend on each other in a circle: {' -> '.join(circle)}") from None
 
 
-def load_audits(folder: Path, models: Sequence[Model], *, sources: Collection[str]) -> tuple[Audit, ...]:
+def load_audits(
+    folder: Path, models: Sequence[Model], *, sources: Collection[str] = tuple(SOURCES)
+) -> tuple[Audit, ...]:
     """The audits of ``folder`` that the models name, in the models' order.
 
     Raises:

@@ -105,33 +105,34 @@ SOURCES: Mapping[str, Mapping[str, pl.DataType]] = MappingProxyType(
             "side": pl.Int8(),
             "qty": pl.Float64(),
             "entry": pl.Float64(),
-            "sl": pl.Float64(),
-            "tp": pl.Float64(),
+            "stop": pl.Float64(),
+            "target": pl.Float64(),
             "valid_from": _INSTANT,
             "valid_to": _INSTANT,
             "strategy_version": pl.String(),
         },
+        # As the ledger has them, its `at` named `time` (AT is a keyword in DuckDB); `id` counts up as
+        # recorded.
         "order_events": {
-            "event_no": pl.Int64(),
+            "id": pl.Int64(),
+            "time": _INSTANT,
             "order_ref": pl.String(),
             "state": pl.String(),
-            "time": _INSTANT,
             "reason": pl.String(),
         },
-        # `side` is that of the execution (1 bought, -1 sold); `role` is entry or exit; `reason` as in the
+        # `side` is that of the position (1 long, -1 short), `leg` is entry or exit, `reason` as in the
         # replay.
         "fills": {
             "execution_id": pl.String(),
-            "order_ref": pl.String(),
+            "time": _INSTANT,
             "account": pl.String(),
             "variant": pl.String(),
-            "Symbol": pl.String(),
+            "order_ref": pl.String(),
+            "leg": pl.String(),
             "side": pl.Int8(),
-            "kind": pl.String(),
             "qty": pl.Float64(),
             "price": pl.Float64(),
             "fee": pl.Float64(),
-            "time": _INSTANT,
             "reason": pl.String(),
         },
         "portfolio_worth": {

@@ -110,9 +110,9 @@ def test_orders_with_outcome(tmp_path: Path) -> None:
             "order_events": frame(
                 "order_events",
                 [
-                    {"event_no": 1, "order_ref": "long", "state": "submitting", "time": at, "reason": ""},
-                    {"event_no": 3, "order_ref": "long", "state": "filled", "time": at, "reason": "sl"},
-                    {"event_no": 2, "order_ref": "short", "state": "cancelled", "time": at, "reason": "oco"},
+                    {"id": 1, "order_ref": "long", "state": "submitting", "time": at, "reason": ""},
+                    {"id": 3, "order_ref": "long", "state": "filled", "time": at, "reason": "sl"},
+                    {"id": 2, "order_ref": "short", "state": "cancelled", "time": at, "reason": "oco"},
                 ],
             ),
             "fills": frame(
@@ -122,7 +122,7 @@ def test_orders_with_outcome(tmp_path: Path) -> None:
                         "execution_id": "1",
                         "order_ref": "long",
                         "side": 1,
-                        "kind": "entry",
+                        "leg": "entry",
                         "qty": 10.0,
                         "price": 100.1,
                         "fee": 0.2,
@@ -132,7 +132,7 @@ def test_orders_with_outcome(tmp_path: Path) -> None:
                         "execution_id": "2",
                         "order_ref": "long",
                         "side": 1,
-                        "kind": "exit",
+                        "leg": "exit",
                         "qty": 10.0,
                         "price": 99.0,
                         "fee": 0.3,
