@@ -88,9 +88,7 @@ class Strategy(ABC, Generic[P]):
             frame = frame.join(keys, on=["Symbol", "Timestamp"], how="anti")
         require_columns(frame, SIGNAL_COLUMNS, "signals", where=where, extra=True)
         meta = [name for name in frame.columns if name not in SIGNAL_COLUMNS]
-        return check_signals(
-            frame.select(*SIGNAL_COLUMNS, *meta).sort("Symbol", "Timestamp"), bars, where=where
-        )
+        return check_signals(frame.select(*SIGNAL_COLUMNS, *meta).sort("Symbol", "Timestamp"), bars, where=where)
 
 
 def _check_bars(bars: pl.DataFrame, where: str) -> None:

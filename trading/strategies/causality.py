@@ -136,9 +136,7 @@ def _newest(bars: pl.DataFrame, max_bars: int) -> pl.DataFrame:
     return bars.filter(pl.col("Timestamp") >= oldest)
 
 
-def _cut_points(
-    bars: pl.DataFrame, signals: pl.DataFrame, cuts: int, random: np.random.Generator
-) -> list[dt.datetime]:
+def _cut_points(bars: pl.DataFrame, signals: pl.DataFrame, cuts: int, random: np.random.Generator) -> list[dt.datetime]:
     """Ascending, without repetition; never the last timestamp, after which there is nothing to hide."""
     instants = bars["Timestamp"].unique().sort()
     candidates = instants.head(max(instants.len() - 1, 0))
@@ -160,10 +158,7 @@ def _forged(bars: pl.DataFrame, cut: dt.datetime, random: np.random.Generator, *
     kept = random.random(bars.height) >= _DROPPED
     after = pl.col("Timestamp") > cut
     return bars.with_columns(
-        *(
-            pl.when(after).then(pl.col(p) * pl.lit(pl.Series(factors))).otherwise(pl.col(p)).alias(p)
-            for p in PRICES
-        ),
+        *(pl.when(after).then(pl.col(p) * pl.lit(pl.Series(factors))).otherwise(pl.col(p)).alias(p) for p in PRICES),
         Volume=pl.when(after).then(pl.col("Volume") * 3 + 1).otherwise("Volume"),
     ).filter(~after | pl.lit(pl.Series(kept)))
 

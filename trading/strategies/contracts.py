@@ -31,9 +31,7 @@ def signal_rules() -> list[Rule]:
     return [
         Rule("level_not_finite", finite, "a level must be finite, or null where it is absent"),
         Rule("no_side", long | short, "a signal needs long_entry or short_entry"),
-        Rule(
-            "long_without_stop", long == col("sl_long").is_not_null(), "long_entry and sl_long come together"
-        ),
+        Rule("long_without_stop", long == col("sl_long").is_not_null(), "long_entry and sl_long come together"),
         Rule(
             "short_without_stop",
             short == col("sl_short").is_not_null(),
@@ -67,9 +65,7 @@ def check_signals(frame: pl.DataFrame, bars: pl.DataFrame | None = None, *, wher
     """
     require_columns(frame, SIGNAL_COLUMNS, "signals", where=where, extra=True)
     for name in _strangers(frame.columns):
-        raise violation(
-            "signals", "unexpected_column", f"{name!r} is not expected; {_META_SAYS}", where=where
-        )
+        raise violation("signals", "unexpected_column", f"{name!r} is not expected; {_META_SAYS}", where=where)
     for key in ("Symbol", "Timestamp"):
         if frame[key].null_count():
             rows = frame.filter(pl.col(key).is_null())

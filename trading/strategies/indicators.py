@@ -27,9 +27,7 @@ def at_least(figure: pl.Expr, limit: pl.Expr) -> pl.Expr:
 def bar_number(bars: pl.DataFrame) -> Array:
     """Position of each row among its Symbol's rows, from 0 (int64). The Symbol's rows must be adjacent."""
     rows = np.arange(bars.height, dtype=np.int64)
-    changes = (
-        bars.select((pl.col("Symbol") != pl.col("Symbol").shift()).fill_null(True)).to_series().to_numpy()
-    )
+    changes = bars.select((pl.col("Symbol") != pl.col("Symbol").shift()).fill_null(True)).to_series().to_numpy()
     return rows - np.maximum.accumulate(np.where(changes, rows, 0))
 
 

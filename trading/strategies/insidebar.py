@@ -80,12 +80,6 @@ class InsideBarIntraday(Strategy[InsideBarIntradayParams]):
     )
 
     def warmup(self, params: InsideBarIntradayParams) -> int:
-        """One bar more than the ATR: the mother before a session's first bar needs the Close before its
-        own window.
-        """
-        return params.atr_period + 1
-
-    def silent_bars(self, params: InsideBarIntradayParams) -> int:
         return params.atr_period
 
     def compute(
@@ -112,7 +106,9 @@ class InsideBarBreakout(Strategy[InsideBarBreakoutParams]):
     source_modules = InsideBarIntraday.source_modules
 
     def warmup(self, params: InsideBarBreakoutParams) -> int:
-        """See :meth:`InsideBarIntraday.warmup`."""
+        """One bar more than the ATR: the mother of a session's inside bar is a session earlier, and the oldest
+        true range of its own ATR needs the Close before.
+        """
         return params.atr_period + 1
 
     def silent_bars(self, params: InsideBarBreakoutParams) -> int:
@@ -139,11 +135,7 @@ def _inside_setups(
     atr = average_true_range(bars, params.atr_period)
     number = pl.Series(bar_number(bars))
     high, low = col("mother_high"), col("mother_low")
-    inside = (
-        (col("High") < high) & (col("Low") > low)
-        if params.strict
-        else (col("High") <= high) & (col("Low") >= low)
-    )
+    inside = (col("High") < high) & (col("Low") > low) if params.strict else (col("High") <= high) & (col("Low") >= low)
     filtered = at_least(high - low, params.min_mother_atr * col("mother_atr"))
     setups = (
         bars.select(

@@ -41,9 +41,7 @@ class MarubozuBreakout(Strategy[MarubozuParams]):
     def warmup(self, params: MarubozuParams) -> int:
         return params.atr_period
 
-    def compute(
-        self, bars: pl.DataFrame, params: MarubozuParams, instruments: Instruments | None
-    ) -> pl.DataFrame:
+    def compute(self, bars: pl.DataFrame, params: MarubozuParams, instruments: Instruments | None) -> pl.DataFrame:
         del instruments  # no level of it depends on a tick
         col = pl.col
         span, body = col("High") - col("Low"), (col("Close") - col("Open")).abs()

@@ -88,9 +88,10 @@ def test_equals_the_rules_read_bar_by_bar(frames, reference, params, daily):
 @pytest.mark.parametrize("name", ["insidebar_intraday", "insidebar_breakout", "marubozu_breakout"])
 def test_session_by_session_equals_one_pass_to_the_bit(frames, name):
     daily = name == "insidebar_breakout"
-    bars = frames.random_bars(["AA", "BB"], 60 if daily else 12, minutes=None if daily else 5, missing=0.05)
+    bars = frames.random_bars(["AA", "BB"], 250 if daily else 12, minutes=None if daily else 5, missing=0.05)
     strategy = get_strategy(name)
-    params = strategy.read_params({"atr_period": 14})
+    given = {"atr_period": 14} if name.startswith("marubozu") else {"atr_period": 1, "min_mother_atr": 1.0}
+    params = strategy.read_params(given)
     whole = strategy.signals(bars, params)
     parts = []
     for session in bars["session"].unique().sort():
