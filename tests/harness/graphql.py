@@ -108,6 +108,19 @@ query Workspace {
   }
 }"""
 
+_FAILURES = """
+query Failures($id: ID!) {
+  logsForRun(runId: $id, limit: 2000) {
+    __typename
+    ... on EventConnection {
+      events {
+        ... on ExecutionStepFailureEvent { stepKey error { message cause { message } } }
+        ... on RunFailureEvent { message error { message } }
+      }
+    }
+  }
+}"""
+
 _START_SCHEDULE = f"""
 mutation StartSchedule($selector: ScheduleSelector!) {{
   startSchedule(scheduleSelector: $selector) {{
@@ -219,6 +232,11 @@ class GraphQL:
 
     def run(self, run_id: str) -> Run:
         return next(run for run in self.runs() if run.run_id == run_id)
+
+    def failures(self, run_id: str) -> list[str]:
+        """What the failed steps of a run said, and the run itself."""
+        events = _expect(self.ask(_FAILURES, id=run_id)["logsForRun"], "EventConnection")["events"]
+        return [json.dumps(event)[:1500] for event in events if event]
 
     def assets(self) -> dict[str, dict[str, Any]]:
         return {"/".join(node["assetKey"]["path"]): node for node in self.ask(_ASSETS)["assetNodes"]}

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from harness.graphql import GraphQL, Run
 from harness.processes import BIN, ROOT, Processes, Running, answers, clean_environment, free_port, listens
+from trading_assets.runs import prepare_dagster_home
+from trading_assets.settings import Settings
 
 AT = Path(__file__).with_name("at.py")
 LOCATION = "trading_assets"
@@ -21,7 +23,8 @@ class Installation:
     Attributes:
         module: what the code server loads.
         env: variables besides TRADING_HOME and DAGSTER_HOME, e.g. LEDGER_URL.
-        at: what time it is for the webserver and the daemon when they start; None for the machine's.
+        at: what time it is for the webserver and the daemon when this is made, from when on it goes by; None for the
+            machine's clock.
     """
 
     home: Path
@@ -32,6 +35,7 @@ class Installation:
     port: int = field(default_factory=free_port)
     code_port: int = field(default_factory=free_port)
     _by_name: dict[str, Running] = field(default_factory=dict)
+    _made: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
 
     @property
     def dagster_home(self) -> Path:
@@ -51,6 +55,7 @@ class Installation:
 
     def start(self, *, daemon: bool = True) -> "Installation":
         """Start all and wait until the code location is loaded."""
+        prepare_dagster_home(Settings.load(self.home, env={}))
         self.start_code_server()
         self.start_webserver()
         if daemon:
@@ -125,7 +130,7 @@ class Installation:
     def _service(self, name: str) -> list[str | Path]:
         if self.at is None:
             return [BIN / f"dagster-{name}"]
-        offset = (self.at - dt.datetime.now(dt.UTC)).total_seconds()
+        offset = (self.at - self._made).total_seconds()
         return [sys.executable, "-P", AT, str(offset), name]
 
     def _workspace(self) -> Path:

@@ -1,0 +1,43 @@
+"""A day's chain, as an operator sees it through the webserver: which runs there were, and what they materialised."""
+
+from collections.abc import Mapping
+
+from harness.graphql import Run
+from harness.installation import Installation
+
+CHAIN = ("market_data_job", "research_job", "trading_job", "report_job")
+# One asset of each stage, in the order in which the stages follow each other.
+STAGES = ("m1_raw", "m1_bars", "m5_bars", "signals", "backtest", "order_batch", "portfolio_worth")
+
+
+def wait_for_day(desk: Installation, session: str, seconds: float) -> Mapping[str, Run]:
+    """The runs of the chain for a session, all ended well; exactly one a job.
+
+    Raises:
+        NotInTime: the chain did not end in time.
+        AssertionError: a job ran twice, or failed.
+    """
+
+    def chain_ended() -> dict[str, list[Run]] | None:
+        by_job: dict[str, list[Run]] = {job: [] for job in CHAIN}
+        for run in desk.graphql.runs():
+            if run.job in by_job and run.tags.get("session") == session:
+                by_job[run.job].append(run)
+        broken = [run for runs in by_job.values() for run in runs if run.status in ("FAILURE", "CANCELED")]
+        assert not broken, f"{broken}\n{desk.graphql.failures(broken[0].run_id)}"
+        done = all(runs and all(run.status == "SUCCESS" for run in runs) for runs in by_job.values())
+        return by_job if done else None
+
+    found = desk.processes.wait_until(f"the day of {session} ends with its report", chain_ended, seconds, every=0.5)
+    assert {job: len(runs) for job, runs in found.items()} == dict.fromkeys(CHAIN, 1)
+    return {job: runs[0] for job, runs in found.items()}
+
+
+def materialised_at(desk: Installation, session: str) -> dict[str, float]:
+    """When the session's first partition of each asset of `STAGES` was materialised, in seconds since the epoch."""
+    times = {}
+    for asset in STAGES:
+        of_session = [m for m in desk.graphql.materializations(asset) if session in m["partition"].split("|")]
+        assert of_session, f"{asset} was not materialised for {session}"
+        times[asset] = min(float(m["timestamp"]) / 1000 for m in of_session)
+    return times
