@@ -151,7 +151,8 @@ def open_as_of(
     Args:
         commit: any lake commit, tag or branch that ``list_files`` understands.
         list_files: ``(commit, dataset) -> files``.
-        models_dir: if given, its models on top of them, all as views. Audits are not run.
+        models_dir: if given, its models on top of them, all as views; those that need a dataset which is not in
+            ``datasets`` are left out. Audits are not run.
         datasets: which; each reads its files' footers at the time of opening.
 
     Raises:
