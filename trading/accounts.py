@@ -68,7 +68,7 @@ class Limits(_Model):
         dedupe_seconds: gate 4, same Symbol, side and price in the book within this time is a duplicate.
         cooldown_minutes: gate 5, no re-entry of a Symbol in the book for this long after its stop-out.
         orders_per_second, orders_per_minute: gate 6, token buckets of the account.
-        max_trades_account, max_trades_variant, max_trades_symbol: gate 7, entries filled or working per session.
+        max_trades_account, max_trades_variant, max_trades_symbol: gate 7, entries filled per session.
         spending_windows: gate 8; empty = no rule.
         hard_stop_pct: gate 9, most that one order may lose at its stop.
         expectancy_min_trades: gate 10, closed trades of the book from which its win rate counts; None = not enforced.

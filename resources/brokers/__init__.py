@@ -1,0 +1,1 @@
+"""Brokers: adapters to venues, all behind :class:`trading.ports.broker.Broker`."""
