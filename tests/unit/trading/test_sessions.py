@@ -90,6 +90,15 @@ def test_with_session_over_a_long_weekend_without_any_session() -> None:
     assert get_calendar("XNYS").with_session(frame)["session"].to_list() == [None]
 
 
+def test_a_session_that_opens_on_the_evening_before() -> None:
+    stamps = [_utc(2023, 11, 5, 22, 59), _utc(2023, 11, 5, 23), _utc(2023, 11, 6, 22, 59), _utc(2023, 11, 6, 23)]
+    frame = pl.DataFrame({"Timestamp": stamps}, schema={"Timestamp": pl.Datetime("us", "UTC")})
+    monday, tuesday = dt.date(2023, 11, 6), dt.date(2023, 11, 7)
+    calendar = get_calendar("CMES")
+    assert calendar.with_session(frame)["session"].to_list() == [None, monday, monday, tuesday]
+    assert calendar.with_session(frame[1:2])["session"].to_list() == [monday]
+
+
 def test_trading_date_of_a_winter_evening() -> None:
     late = pl.DataFrame({"t": [_utc(2015, 12, 29, 0, 45)]}, schema={"t": pl.Datetime("us", "UTC")})
     dates = late.select(get_calendar("XNYS").trading_date(pl.col("t"))).to_series()

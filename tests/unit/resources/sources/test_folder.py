@@ -89,6 +89,10 @@ def test_rows_out_of_date_order_are_found(minutes: pl.DataFrame, tmp_path: Path)
     for cache in (1 << 30, 0):
         source = FolderSource(tmp_path, cache_bytes=cache)
         assert source.read_session(WED).frame["Volume"].to_list() == [3, 2, 1]
+    minutes[[0, 4, 1, 5, 2]].write_parquet(tmp_path / "AAA.parquet")
+    for cache in (1 << 30, 0):
+        source = FolderSource(tmp_path, cache_bytes=cache)
+        assert source.read_session(WED).frame["Volume"].to_list() == [1, 2, 3]
 
 
 def test_symbols_come_sorted_and_can_be_chosen(minutes: pl.DataFrame, tmp_path: Path) -> None:

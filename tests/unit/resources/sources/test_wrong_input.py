@@ -75,6 +75,8 @@ def test_a_wrong_parquet_is_refused_alone(
     assert source.symbols() == ["GOOD"]
     with pytest.raises(SourceFileRefused, match=r"AAA\.parquet"):
         source.read_session(WED, symbols=["AAA"])
+    with pytest.raises(SourceFileRefused, match=r"AAA\.parquet"):
+        source.read_session(WED, symbols=["AAA", "GOOD"])
     assert source.read_session(WED, symbols=["GOOD"]).frame.height == 3
 
 

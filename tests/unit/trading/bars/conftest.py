@@ -32,7 +32,7 @@ def ramp(session: object, minutes: Iterable[int], calendar: str = "XNYS", symbol
     i = np.array(list(minutes), dtype=np.int64)
     return pl.DataFrame(
         {
-            "Symbol": [symbol] * len(i),
+            "Symbol": pl.repeat(symbol, len(i), dtype=pl.String, eager=True),
             "Timestamp": pl.Series(np.int64(start.timestamp() * 1_000_000) + i * 60_000_000)
             .cast(pl.Datetime("us"))
             .dt.replace_time_zone("UTC"),

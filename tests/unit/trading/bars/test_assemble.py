@@ -83,6 +83,16 @@ def test_conflicting_duplicates_name_files_minute_and_figures(column: str, minut
         assert part in str(error)
 
 
+def test_symbols_share_minutes_without_conflict(minutes_of: Minutes) -> None:
+    one, two = (minutes_of(DAY, range(3), symbol=s).with_columns(Volume=pl.lit(v)) for s, v in (("AAA", 1), ("BBB", 2)))
+    alternating = pl.concat([one, two, one]).sort("Timestamp", maintain_order=True)
+    assembled = assemble_m1([alternating.cast({"Volume": pl.Int64})])
+    assert assembled.bars["Symbol"].to_list() == ["AAA"] * 3 + ["BBB"] * 3
+    assert assembled.report.select("Symbol", "exact_duplicates").rows() == [("AAA", 3), ("BBB", 0)]
+    single = pl.concat([one[:1], two[:1]]).cast({"Volume": pl.Int64})
+    assert assemble_m1([single]).bars["Volume"].to_list() == [1, 2]
+
+
 def test_a_conflict_is_found_whatever_stands_between(minutes_of: Minutes) -> None:
     """Same, other, same again: no order may hide the conflict."""
     one = minutes_of(DAY, range(1))

@@ -73,6 +73,7 @@ def test_no_rows_give_the_typed_empty_frame(minutes_of: Minutes) -> None:
     [
         ("outside_session", lambda f: f.with_columns(pl.col("Timestamp").dt.offset_by("-1m"))),
         ("outside_session", lambda f: f.with_columns(pl.col("Timestamp").dt.offset_by("1d"))),
+        ("outside_session", lambda f: f[4:].with_columns(pl.col("Timestamp").dt.offset_by("386m"))),
         ("off_grid", lambda f: f.with_columns(pl.col("Timestamp").dt.offset_by("1s"))),
         ("sorted_unique", lambda f: pl.concat([f, f])),
         ("session_mismatch", lambda f: f.with_columns(session=pl.lit(dt.date(2023, 11, 21)))),

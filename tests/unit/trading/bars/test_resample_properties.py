@@ -33,7 +33,7 @@ def minutes(draw: st.DrawFn) -> pl.DataFrame:
             parts.append(
                 pl.DataFrame(
                     {
-                        "Symbol": [symbol] * len(kept),
+                        "Symbol": pl.repeat(symbol, len(kept), dtype=pl.String, eager=True),
                         "Timestamp": stamps,
                         "Open": opened / 100,
                         "High": (np.maximum(opened, closed) + rng.integers(0, 5, len(kept))) / 100,

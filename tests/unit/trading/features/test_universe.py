@@ -138,6 +138,8 @@ def test_blackout_by_date_and_for_all() -> None:
     listed = pl.DataFrame(periods, schema={"Symbol": pl.String, "first": pl.Date, "last": pl.Date}, orient="row")
     chosen = {"kind": "blackout"}
     assert _state(_build(daily, ["AAA", "BBB"], chosen, blackout=listed)) == {"AAA": "blackout", "BBB": None}
+    today = listed.with_columns(first=pl.lit(SESSION), last=pl.lit(SESSION))
+    assert removals(_build(daily, ["AAA", "BBB"], chosen, blackout=today)) == {"blackout": 2}
     everyone = listed.with_columns(Symbol=pl.lit("*"))
     assert removals(_build(daily, ["AAA", "BBB"], chosen, blackout=everyone)) == {"blackout": 2}
     with pytest.raises(DataError, match="needs its list"):
