@@ -38,11 +38,5 @@ def merge_trees(
     return edit(store, dest, edits), edits
 
 
-def conflicting(store: NodeStore, left: str, before: Entry | None, after: Entry | None, path: str) -> bool:
-    """The left side changed ``path`` too, to something else."""
-    current = lookup(store, left, path)
-    return not equal(current, before) and not equal(current, after)
-
-
 def equal(a: Entry | None, b: Entry | None) -> bool:
     return b is None if a is None else a.same(b)

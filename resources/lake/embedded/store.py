@@ -7,22 +7,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
-from resources.lake.embedded import maintenance
+from resources.lake.embedded import maintenance, refs
+from resources.lake.embedded.comparing import change, three_dot, two_dot
 from resources.lake.embedded.database import Database
 from resources.lake.embedded.history import (
     CommitRow,
     commit_by_id,
-    commits_with_prefix,
     insert_commit,
     merge_base,
     to_micros,
     walk,
     walk_path,
 )
-from resources.lake.embedded.merging import conflicting, merge_trees
+from resources.lake.embedded.merging import merge_trees
 from resources.lake.embedded.objects import ObjectFiles
+from resources.lake.embedded.refs import BranchRow
 from resources.lake.embedded.staging import (
     Staged,
     effective,
@@ -35,9 +36,8 @@ from resources.lake.embedded.staging import (
     staged_below,
     unstage,
 )
-from resources.lake.embedded.tree import EMPTY, Entry, diff, edit, lookup, upper_bound
+from resources.lake.embedded.tree import EMPTY, Entry, edit, lookup, upper_bound
 from resources.lake.errors import (
-    AlreadyExists,
     Contention,
     DirtyBranch,
     Forbidden,
@@ -62,13 +62,6 @@ from resources.lake.protocol import (
 )
 
 _PUT_ATTEMPTS = 5
-_HEX = frozenset("0123456789abcdef")
-
-
-class _Branch(NamedTuple):
-    id: int
-    name: str
-    head: str
 
 
 class EmbeddedLake:
@@ -101,41 +94,42 @@ class EmbeddedLake:
             created=now,
             changed=(),
         )
-        sql.execute("INSERT INTO branches (name, head, created) VALUES (?, ?, ?)", (MAIN, first.id, now))
+        refs.add_branch(sql, MAIN, first.id, now)
 
     # refs
 
     def resolve(self, ref: str) -> str:
         with self._database.read() as sql:
-            return self._find(sql, ref)[0].id
+            return refs.find(sql, ref)[0].id
 
     def create_branch(self, name: str, source: str) -> str:
         check_ref_name(name, "branch")
         with self._write() as sql:
-            self._check_unused(sql, name)
-            commit, _ = self._find(sql, source)
+            refs.check_unused(sql, name)
+            commit, _ = refs.find(sql, source)
             commit.tree()
-            sql.execute("INSERT INTO branches (name, head, created) VALUES (?, ?, ?)", (name, commit.id, self._now()))
+            refs.add_branch(sql, name, commit.id, self._now())
         return commit.id
 
     def delete_branch(self, name: str) -> None:
         if name == MAIN:
             raise Forbidden(f"branch {name}: the default branch cannot be deleted")
         with self._write() as sql:
-            branch = self._branch(sql, name)
+            branch = refs.branch_row(sql, name)
             sql.execute("DELETE FROM staging WHERE branch = ?", (branch.id,))
             sql.execute("DELETE FROM branches WHERE id = ?", (branch.id,))
 
     def list_branches(self, prefix: str = "") -> dict[str, str]:
-        return self._refs("branches", prefix)
+        with self._database.read() as sql:
+            return refs.branches(sql, prefix)
 
     def create_tag(self, name: str, ref: str) -> str:
         check_ref_name(name, "tag")
         with self._write() as sql:
-            self._check_unused(sql, name)
-            commit, _ = self._find(sql, ref)
+            refs.check_unused(sql, name)
+            commit, _ = refs.find(sql, ref)
             commit.tree()
-            sql.execute("INSERT INTO tags (name, head, created) VALUES (?, ?, ?)", (name, commit.id, self._now()))
+            refs.add_tag(sql, name, commit.id, self._now())
         return commit.id
 
     def delete_tag(self, name: str) -> None:
@@ -144,7 +138,8 @@ class EmbeddedLake:
                 raise RefNotFound(f"no tag {name!r}")
 
     def list_tags(self, prefix: str = "") -> dict[str, str]:
-        return self._refs("tags", prefix)
+        with self._database.read() as sql:
+            return refs.tags(sql, prefix)
 
     # objects
 
@@ -160,7 +155,7 @@ class EmbeddedLake:
         check_path(path)
         pairs = check_metadata(metadata)
         with self._database.read() as sql:
-            target = self._writable(sql, branch)
+            target = refs.writable(sql, branch)
             if if_absent:
                 self._check_absent(sql, target, path)
         for _ in range(_PUT_ATTEMPTS):
@@ -168,7 +163,7 @@ class EmbeddedLake:
             with self._write() as sql:
                 if not self._objects.exists(checksum):
                     continue  # garbage collection took it between the two lines; staged, it is safe from that
-                target = self._writable(sql, branch)
+                target = refs.writable(sql, branch)
                 if if_absent:
                     self._check_absent(sql, target, path)
                 entry = Entry(path, checksum, size, pairs, self._now())
@@ -179,7 +174,7 @@ class EmbeddedLake:
     def delete(self, branch: str, paths: str | Iterable[str]) -> None:
         wanted = {check_path(path) for path in ([paths] if isinstance(paths, str) else paths)}
         with self._write() as sql:
-            target = self._writable(sql, branch)
+            target = refs.writable(sql, branch)
             root = commit_by_id(sql, target.head).tree()
             stage_removals(sql, self._database, target.id, root, wanted)
 
@@ -210,10 +205,10 @@ class EmbeddedLake:
 
     def uncommitted(self, branch: str, prefix: str = "") -> Iterator[Change]:
         with self._database.read() as sql:
-            target = self._branch(sql, branch)
+            target = refs.branch_row(sql, branch)
             root = commit_by_id(sql, target.head).tree()
             staged = effective(self._database, root, staged_below(sql, target.id, prefix))
-        return (_change(path, lookup(self._database, root, path), entry) for path, entry in staged.items())
+        return (change(path, lookup(self._database, root, path), entry) for path, entry in staged.items())
 
     # commits
 
@@ -227,7 +222,7 @@ class EmbeddedLake:
     ) -> Commit:
         pairs = check_metadata(metadata)
         with self._write() as sql:
-            target = self._writable(sql, branch)
+            target = refs.writable(sql, branch)
             head = commit_by_id(sql, target.head)
             edits = effective(self._database, head.tree(), staged_below(sql, target.id))
             if not edits and not allow_empty:
@@ -247,9 +242,9 @@ class EmbeddedLake:
     ) -> MergeResult:
         pairs = check_metadata(metadata)
         with self._database.write() as sql:
-            target = self._branch(sql, dest)
+            target = refs.branch_row(sql, dest)
             head = commit_by_id(sql, target.head)
-            incoming, _ = self._find(sql, source)
+            incoming, _ = refs.find(sql, source)
             base = merge_base(sql, head, incoming)
             if base.id == incoming.id:
                 return MergeResult(head.id, already_merged=True)
@@ -259,40 +254,21 @@ class EmbeddedLake:
         return MergeResult(merged.id, already_merged=False)
 
     def diff(self, left: str, right: str, *, mode: DiffMode = "three_dot", prefix: str = "") -> Iterator[Change]:
-        stop = upper_bound(prefix)
         if mode not in ("two_dot", "three_dot"):
             raise Unsupported(f"diff mode {mode!r}: must be two_dot or three_dot")
         with self._database.read() as sql:
-            a, b = self._find(sql, left)[0], self._find(sql, right)[0]
-            base = merge_base(sql, a, b).tree() if mode == "three_dot" else a.tree()
-        if mode == "three_dot":
-            left_root = a.tree()
-            return (
-                Change(path, "conflict")
-                if conflicting(self._database, left_root, before, after, path)
-                else _change(path, before, after)
-                for path, before, after in diff(self._database, base, b.tree(), prefix, stop)
-            )
-        root, staged = self._view(right, prefix)
-        if staged:
-            return self._diff_staged(base, root, staged, prefix, stop)
-        return (_change(*sides) for sides in diff(self._database, base, root, prefix, stop))
-
-    def _diff_staged(self, left: str, right: str, staged: Staged, prefix: str, stop: str | None) -> Iterator[Change]:
-        changes = {path: (a, b) for path, a, b in diff(self._database, left, right, prefix, stop)}
-        for path, entry in staged.items():
-            before = lookup(self._database, left, path)
-            changes.pop(path, None)
-            if (before is None) != (entry is None) or (before is not None and not before.same(entry)):
-                changes[path] = (before, entry)
-        for path in sorted(changes):
-            yield _change(path, *changes[path])
+            a, (b, branch) = refs.find(sql, left)[0], refs.find(sql, right)
+            if mode == "three_dot":
+                base = merge_base(sql, a, b)
+                return three_dot(self._database, base.tree(), a.tree(), b.tree(), prefix)
+            staged = {} if branch is None else staged_below(sql, branch, prefix)
+        return two_dot(self._database, a.tree(), b.tree(), staged, prefix)
 
     def log(
         self, ref: str, *, limit: int | None = None, first_parent: bool = False, path: str | None = None
     ) -> Iterator[Commit]:
         with self._database.read() as sql:
-            head, _ = self._find(sql, ref)
+            head, _ = refs.find(sql, ref)
         return self._log(head, limit, first_parent, path)
 
     def _log(self, head: CommitRow, limit: int | None, first_parent: bool, path: str | None) -> Iterator[Commit]:
@@ -310,30 +286,30 @@ class EmbeddedLake:
 
     def get_commit(self, ref: str) -> Commit:
         with self._database.read() as sql:
-            return self._find(sql, ref)[0].commit()
+            return refs.find(sql, ref)[0].commit()
 
     def merge_base(self, a: str, b: str) -> str:
         with self._database.read() as sql:
-            return merge_base(sql, self._find(sql, a)[0], self._find(sql, b)[0]).id
+            return merge_base(sql, refs.find(sql, a)[0], refs.find(sql, b)[0]).id
 
     def discard(self, branch: str, path: str | None = None, prefix: str | None = None) -> None:
         with self._write() as sql:
-            unstage(sql, self._branch(sql, branch).id, path=path, prefix=prefix)
+            unstage(sql, refs.branch_row(sql, branch).id, path=path, prefix=prefix)
 
     def rollback(self, branch: str, to: str) -> str:
         with self._write() as sql:
-            target = self._writable(sql, branch)
-            commit, _ = self._find(sql, to)
+            target = refs.writable(sql, branch)
+            commit, _ = refs.find(sql, to)
             commit.tree()
             self._check_clean(sql, target, commit_by_id(sql, target.head))
-            sql.execute("UPDATE branches SET head = ? WHERE id = ?", (commit.id, target.id))
+            refs.move(sql, target, commit.id)
         return commit.id
 
     def revert(self, branch: str, commit: str, *, parent: int = 0) -> Commit:
         with self._write() as sql:
-            target = self._writable(sql, branch)
+            target = refs.writable(sql, branch)
             head = commit_by_id(sql, target.head)
-            undone, _ = self._find(sql, commit)
+            undone, _ = refs.find(sql, commit)
             parents = undone.parent_ids()
             if not parents or not 0 <= parent <= len(parents) or (parent == 0 and len(parents) > 1):
                 raise PreconditionFailed(
@@ -401,57 +377,14 @@ class EmbeddedLake:
     def _write(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
         return self._database.write(synced=not getattr(self._thread, "unsynced", 0))
 
-    def _refs(self, table: str, prefix: str) -> dict[str, str]:
-        with self._database.read() as sql:
-            rows = sql.execute(
-                f"SELECT name, head FROM {table} WHERE substr(name, 1, ?) = ? ORDER BY name",
-                (len(prefix), prefix),
-            )
-            return dict(rows.fetchall())
-
-    def _find(self, sql: sqlite3.Connection, ref: str) -> tuple[CommitRow, int | None]:
-        """The commit of a ref and, for a plain branch name, the branch whose staging belongs to the view."""
-        name, committed = (ref[:-1], True) if ref.endswith("@") else (ref, False)
-        row = sql.execute("SELECT id, head FROM branches WHERE name = ?", (name,)).fetchone()
-        if row is not None:
-            return commit_by_id(sql, row[1]), None if committed else row[0]
-        if not committed:
-            row = sql.execute("SELECT head FROM tags WHERE name = ?", (ref,)).fetchone()
-            if row is not None:
-                return commit_by_id(sql, row[0]), None
-            if ref and _HEX.issuperset(ref):
-                found = commits_with_prefix(sql, ref)
-                if len(found) == 1:
-                    return found[0], None
-                if found:
-                    raise RefNotFound(f"commit id {ref!r} is ambiguous: give more digits")
-        raise RefNotFound(f"no branch, tag or commit {ref!r} in {self.directory}")
-
-    def _branch(self, sql: sqlite3.Connection, name: str) -> _Branch:
-        row = sql.execute("SELECT id, name, head FROM branches WHERE name = ?", (name,)).fetchone()
-        if row is None:
-            raise RefNotFound(f"no branch {name!r} in {self.directory}")
-        return _Branch._make(row)
-
-    def _writable(self, sql: sqlite3.Connection, name: str) -> _Branch:
-        if name == MAIN:
-            raise Forbidden(f"branch {name} is protected: write to a branch of it, then merge")
-        return self._branch(sql, name)
-
-    @staticmethod
-    def _check_unused(sql: sqlite3.Connection, name: str) -> None:
-        for table, kind in (("branches", "branch"), ("tags", "tag")):
-            if sql.execute(f"SELECT 1 FROM {table} WHERE name = ?", (name,)).fetchone():
-                raise AlreadyExists(f"a {kind} {name!r} exists")
-
-    def _check_absent(self, sql: sqlite3.Connection, branch: _Branch, path: str) -> None:
+    def _check_absent(self, sql: sqlite3.Connection, branch: BranchRow, path: str) -> None:
         is_staged, entry = staged_at(sql, branch.id, path)
         if not is_staged:
             entry = lookup(self._database, commit_by_id(sql, branch.head).tree(), path)
         if entry is not None:
             raise PreconditionFailed(f"{branch.name}/{path}: exists, and if_absent was asked for")
 
-    def _check_clean(self, sql: sqlite3.Connection, branch: _Branch, head: CommitRow) -> None:
+    def _check_clean(self, sql: sqlite3.Connection, branch: BranchRow, head: CommitRow) -> None:
         """Raises DirtyBranch. What is staged without a difference must not become one when the head moves."""
         staged = effective(self._database, head.tree(), staged_below(sql, branch.id))
         if staged:
@@ -464,7 +397,7 @@ class EmbeddedLake:
     def _advance(
         self,
         sql: sqlite3.Connection,
-        branch: _Branch,
+        branch: BranchRow,
         root: str,
         parents: Sequence[CommitRow],
         message: str,
@@ -480,25 +413,21 @@ class EmbeddedLake:
             created=self._now(),
             changed=edits,
         )
-        sql.execute("UPDATE branches SET head = ? WHERE id = ?", (commit.id, branch.id))
+        refs.move(sql, branch, commit.id)
         return commit
 
     def _view(self, ref: str, prefix: str) -> tuple[str, Staged]:
         with self._database.read() as sql:
-            commit, branch = self._find(sql, ref)
+            commit, branch = refs.find(sql, ref)
             return commit.tree(), {} if branch is None else staged_below(sql, branch, prefix)
 
     def _entry(self, ref: str, path: str) -> Entry:
         check_path(path)
         with self._database.read() as sql:
-            commit, branch = self._find(sql, ref)
+            commit, branch = refs.find(sql, ref)
             is_staged, entry = (False, None) if branch is None else staged_at(sql, branch, path)
             if not is_staged:
                 entry = lookup(self._database, commit.tree(), path)
         if entry is None:
             raise ObjectNotFound(f"no object {path!r} at {ref!r} (commit {commit.id})")
         return entry
-
-
-def _change(path: str, before: Entry | None, after: Entry | None) -> Change:
-    return Change(path, "added" if before is None else "removed" if after is None else "changed")
