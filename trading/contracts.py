@@ -145,9 +145,7 @@ def violation(
 
 def show_rows(rows: pl.DataFrame, limit: int = OFFENDERS) -> str:
     """The first rows as ``name=value`` lines, and how many more there are."""
-    lines = [
-        "  " + " ".join(f"{k}={_plain(v)}" for k, v in row.items()) for row in rows.head(limit).to_dicts()
-    ]
+    lines = ["  " + " ".join(f"{k}={_plain(v)}" for k, v in row.items()) for row in rows.head(limit).to_dicts()]
     if rows.height > limit:
         lines.append(f"  ... and {rows.height - limit} more")
     return "\n".join(lines)
@@ -233,9 +231,7 @@ def require_columns(
         raise violation(contract, "missing_column", f"{name!r} is missing; {expected}{hint}", where=where)
     for name in [] if extra else frame.columns:
         if name not in columns:
-            raise violation(
-                contract, "unexpected_column", f"{name!r} is not expected; {expected}", where=where
-            )
+            raise violation(contract, "unexpected_column", f"{name!r} is not expected; {expected}", where=where)
     for name, right in columns.items():
         actual = frame.schema.get(name, right)
         if actual != right:
@@ -286,9 +282,7 @@ BAR_COLUMNS: Mapping[str, Any] = {
     "session": pl.Date,
 }
 
-ON_GRID = Rule(
-    "off_grid", pl.col("Timestamp").dt.epoch("us") % 60_000_000 == 0, "Timestamp must be a whole minute"
-)
+ON_GRID = Rule("off_grid", pl.col("Timestamp").dt.epoch("us") % 60_000_000 == 0, "Timestamp must be a whole minute")
 
 
 RAW_COLUMNS: Mapping[str, Any] = {

@@ -177,9 +177,7 @@ def get_calendar(name: str = "XNYS") -> SessionCalendar:
             f"calendar {name!r} is unknown; it must be one of exchange_calendars: XNYS, XLON, CMES, 24/7, ..."
         ) from None
     except ValueError as error:
-        raise ConfigError(
-            f"calendar {name!r} cannot be built from {FIRST_DATE} on: {str(error)[:120]}"
-        ) from error
+        raise ConfigError(f"calendar {name!r} cannot be built from {FIRST_DATE} on: {str(error)[:120]}") from error
     schedule = source.schedule
     if bool(schedule["break_start"].notna().any()):
         raise ConfigError(f"calendar {name!r} has a lunch break; sessions with a break are not supported")

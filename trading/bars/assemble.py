@@ -120,9 +120,7 @@ def _volume_hint(frame: pl.DataFrame) -> str:
 def _deduplicate(ordered: pl.DataFrame, calendar: SessionCalendar) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows without repetitions, and the repetitions; rows come sorted, so that equal keys are neighbours."""
     first = pl.int_range(pl.len()) == 0
-    same_key = ~first & pl.all_horizontal(
-        *(pl.col(c).eq_missing(pl.col(c).shift()) for c in ("Symbol", "Timestamp"))
-    )
+    same_key = ~first & pl.all_horizontal(*(pl.col(c).eq_missing(pl.col(c).shift()) for c in ("Symbol", "Timestamp")))
     same_figures = pl.all_horizontal(*(pl.col(c).eq_missing(pl.col(c).shift()) for c in _FIGURES))
     flags = ordered.select(repeated=same_key, conflict=same_key & ~same_figures)
     if flags["conflict"].any():

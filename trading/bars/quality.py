@@ -138,9 +138,7 @@ def _missing(keys: pl.DataFrame, bars: pl.DataFrame, calendar: SessionCalendar) 
     step = pl.col("Timestamp").diff().over(_KEY)
     runs = absent.with_columns(run=(step != pl.duration(minutes=1)).fill_null(True).cum_sum())
     longest = runs.group_by(*_KEY, "run").len("gap").group_by(_KEY).agg(longest_gap=pl.col("gap").max())
-    listed = absent.group_by(_KEY, maintain_order=True).agg(
-        missing=pl.col("Timestamp"), missing_minutes=pl.len()
-    )
+    listed = absent.group_by(_KEY, maintain_order=True).agg(missing=pl.col("Timestamp"), missing_minutes=pl.len())
     return listed.join(longest, on=_KEY)
 
 
@@ -148,9 +146,7 @@ def _figures(bars: pl.DataFrame, config: QualityConfig) -> pl.DataFrame:
     before = pl.coalesce(pl.col("Close").shift().over(_KEY), "Open")
     returns = bars.select(*_KEY, "Timestamp", "Volume", r=(pl.col("Close") / before).log())
     centre = returns.with_columns(off=pl.col("r") - pl.col("r").median().over(_KEY))
-    spread = pl.max_horizontal(
-        pl.col("off").abs().median().over(_KEY) * _NORMAL, pl.lit(config.min_return_scale)
-    )
+    spread = pl.max_horizontal(pl.col("off").abs().median().over(_KEY) * _NORMAL, pl.lit(config.min_return_scale))
     scored = centre.with_columns(z=pl.col("off") / spread)
     size = pl.col("z").abs()
     return scored.group_by(_KEY).agg(

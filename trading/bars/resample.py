@@ -113,9 +113,7 @@ def _aggregate(m1: pl.DataFrame, length: int | None, calendar: SessionCalendar) 
     return pl.DataFrame(
         {
             "Symbol": m1["Symbol"].gather(first),
-            "Timestamp": pl.Series(opens + k * step * _MINUTE)
-            .cast(pl.Datetime("us"))
-            .dt.replace_time_zone("UTC"),
+            "Timestamp": pl.Series(opens + k * step * _MINUTE).cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
             "Open": m1["Open"].gather(first),
             "High": np.maximum.reduceat(m1["High"].to_numpy(), first),
             "Low": np.minimum.reduceat(m1["Low"].to_numpy(), first),
@@ -145,9 +143,7 @@ def _place(m1: pl.DataFrame, stamps: Array, schedule: pl.DataFrame) -> tuple[Arr
     if "session" in m1.columns:
         wrong = m1["session"].to_numpy() != schedule["session"].to_numpy()[slot]
         if wrong.any():
-            raise _refused(
-                "session_mismatch", "session must be the calendar's of that minute", m1.filter(wrong)
-            )
+            raise _refused("session_mismatch", "session must be the calendar's of that minute", m1.filter(wrong))
     return slot, (since_open // _MINUTE).astype(np.int32)
 
 

@@ -108,9 +108,7 @@ class TopN(_Filter):
     by: Ranking = "avg_dollar_volume"
 
 
-Filter = Annotated[
-    MinAverageVolume | PriceRange | RateOfChange | Blackout | TopN, Field(discriminator="kind")
-]
+Filter = Annotated[MinAverageVolume | PriceRange | RateOfChange | Blackout | TopN, Field(discriminator="kind")]
 
 
 class UniverseConfig(BaseModel):
@@ -192,9 +190,9 @@ def build_universe(
     )
     for chosen in config.filters:
         state = _apply(state, chosen, banned)
-    return state.with_columns(
-        session=pl.lit(session, pl.Date), admitted=pl.col("removed_by").is_null()
-    ).select(pl.col(name).cast(dtype) for name, dtype in UNIVERSE_SCHEMA.items())
+    return state.with_columns(session=pl.lit(session, pl.Date), admitted=pl.col("removed_by").is_null()).select(
+        pl.col(name).cast(dtype) for name, dtype in UNIVERSE_SCHEMA.items()
+    )
 
 
 def removals(universe: pl.DataFrame) -> dict[str, int]:
@@ -231,9 +229,7 @@ def _banned(blackout: pl.DataFrame | None, session: dt.date, config: UniverseCon
     if blackout is None:
         raise DataError("universe: the blackout filter needs its list (columns Symbol, first, last)")
     require_columns(blackout, _BLACKOUT, "blackout", where="universe", extra=True)
-    bad = blackout.filter(
-        pl.any_horizontal(pl.col(*_BLACKOUT).is_null()) | (pl.col("last") < pl.col("first"))
-    )
+    bad = blackout.filter(pl.any_horizontal(pl.col(*_BLACKOUT).is_null()) | (pl.col("last") < pl.col("first")))
     if bad.height:
         raise violation("blackout", "period", "Symbol, first and last are needed, first <= last", rows=bad)
     on = blackout.filter((pl.col("first") <= session) & (pl.col("last") >= session))
@@ -281,9 +277,7 @@ def _apply(state: pl.DataFrame, chosen: Filter, banned: frozenset[str]) -> pl.Da
     )
 
 
-def _judge(
-    state: pl.DataFrame, chosen: Filter, banned: frozenset[str]
-) -> tuple[pl.Expr, str | None, pl.Expr]:
+def _judge(state: pl.DataFrame, chosen: Filter, banned: frozenset[str]) -> tuple[pl.Expr, str | None, pl.Expr]:
     """What keeps a Symbol, the figure it is judged by (None: needs none), and the reason of a removal."""
     if isinstance(chosen, MinAverageVolume):
         figure = "avg_volume"

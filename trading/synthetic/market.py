@@ -52,9 +52,7 @@ class SyntheticMarket:
     ) -> None:
         names = [_symbol(i) for i in range(symbols)] if isinstance(symbols, int) else list(symbols)
         if seed < 0 or sessions < 1 or not names or len(set(names)) != len(names):
-            raise ConfigError(
-                "a synthetic market needs a seed >= 0, at least one session and distinct Symbols"
-            )
+            raise ConfigError("a synthetic market needs a seed >= 0, at least one session and distinct Symbols")
         self.seed = seed
         self.symbols = names
         self.calendar: SessionCalendar = get_calendar("XNYS")
@@ -64,9 +62,7 @@ class SyntheticMarket:
         days = set(self.schedule["session"].to_list())
         for wanted in self.injections:
             if wanted.symbol not in names or wanted.session not in days:
-                raise ConfigError(
-                    f"{wanted} is outside the market ({names[0]}.., {min(days)} to {max(days)})"
-                )
+                raise ConfigError(f"{wanted} is outside the market ({names[0]}.., {min(days)} to {max(days)})")
         self._faults = plan(self._rng(0), names, self.schedule, self.calendar)
 
     @property
@@ -108,9 +104,9 @@ class SyntheticMarket:
         volume = np.maximum(1, np.rint(volume * factor)).astype(np.int64)
         keep = self._present(rng, own)
         columns = {name: values[keep] for name, values in prices.items()}
-        frame = pl.DataFrame(
-            {"Timestamp": self._stamps[keep], **columns, "Volume": volume[keep]}
-        ).with_columns(pl.col("Timestamp").cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
+        frame = pl.DataFrame({"Timestamp": self._stamps[keep], **columns, "Volume": volume[keep]}).with_columns(
+            pl.col("Timestamp").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+        )
         frame = self._duplicate(frame, own)
         for wanted in self.injections:
             if wanted.symbol == symbol:
