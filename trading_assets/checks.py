@@ -1,9 +1,19 @@
 """Asset checks beside the contracts: refused partitions fail the run, thin minutes warn, strategies that look ahead block."""
 
-import dagster as dg
+import datetime as dt
 
+import dagster as dg
+import polars as pl
+
+from resources.configurable import LakeResource, SourceResource
 from sensors.alerts import REFUSALS_STEP_SUFFIX
-from trading_assets.materialise import CONTRACT_CHECK
+from trading_assets.bars import BAR_ASSETS
+from trading_assets.configured import variant as load_variant
+from trading_assets.history import History
+from trading_assets.materialise import CONTRACT_CHECK, dimension_of
+from trading_assets.settings import Settings
+
+_CAUSALITY_SESSIONS = 20  # newest sessions that the look-ahead check runs on
 
 
 def refusals_fail_the_run(asset: str) -> dg.AssetChecksDefinition:
@@ -36,3 +46,103 @@ def refusals_fail_the_run(asset: str) -> dg.AssetChecksDefinition:
         return dg.AssetCheckResult(passed=True)
 
     return every_partition_kept
+
+
+def quality_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
+    """Coverage of minutes, refused source files, and strategies that look ahead."""
+    return [_coverage(settings), _source_files(), _causality(settings)]
+
+
+def _coverage(settings: Settings) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset="bar_quality",
+        name="coverage",
+        description="Every Symbol has at least the configured share of the session's minutes. Warns, does not block.",
+    )
+    def coverage(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> dg.AssetCheckResult:
+        from resources.lake.reading import Snapshot
+
+        opened = lake.open()
+        history = History(Snapshot(opened, opened.resolve("main@")))
+        days = {dt.date.fromisoformat(key) for key in _partitions_of(context)}
+        table = history.frame("bar_quality", [day for day in history.sessions("bar_quality") if day in days])
+        if table.is_empty():
+            return dg.AssetCheckResult(
+                passed=False, severity=dg.AssetCheckSeverity.WARN, description="no session of this run is on main"
+            )
+        below = table.filter(~pl.col("passed")).sort("coverage")
+        worst = below.row(0, named=True) if below.height else None
+        return dg.AssetCheckResult(
+            passed=worst is None,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"{table.height} Symbol-sessions, all covered"
+            if worst is None
+            else f"{below.height} of {table.height} Symbol-sessions are below the minimum, worst {worst['Symbol']} on "
+            f"{worst['session']}: {worst['minutes_present']} of {worst['minutes_expected']} minutes",
+            metadata={
+                "figure": f"{(worst or {}).get('coverage', 1.0):.3f}",
+                "limit": f"{settings.min_coverage:.3f}",
+                "below": dg.MetadataValue.json(
+                    [f"{row['Symbol']} {row['session']} {row['coverage']:.3f}" for row in below.head(50).to_dicts()]
+                ),
+            },
+        )
+
+    return coverage
+
+
+def _source_files() -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset="m1_raw",
+        name="source_files",
+        description="Every file of the source folder can be used. A refused file stops nothing else, and is named here.",
+    )
+    def source_files(source: SourceResource) -> dg.AssetCheckResult:
+        problems = source.open().problems()
+        return dg.AssetCheckResult(
+            passed=not problems,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description="; ".join(f"{problem.file}: {problem.message}" for problem in problems)
+            or "all files are usable",
+            metadata={"figure": f"{len(problems)} files refused", "limit": "0"},
+        )
+
+    return source_files
+
+
+def _causality(settings: Settings) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset="signals",
+        name="causality",
+        blocking=True,
+        description="Signals up to a bar do not change when the bars after it are hidden or forged.",
+    )
+    def causality(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> dg.AssetCheckResult:
+        from resources.lake.reading import Snapshot
+        from trading.strategies import check_causality
+
+        opened = lake.open()
+        history = History(Snapshot(opened, opened.resolve("main@")))
+        breaches: list[str] = []
+        figures: dict[str, str] = {}
+        for name in sorted({dimension_of(key, "variant") for key in _partitions_of(context)}):
+            variant = load_variant(settings, name)
+            days = history.sessions(BAR_ASSETS[variant.timeframe])[-_CAUSALITY_SESSIONS:]
+            bars = history.frame(BAR_ASSETS[variant.timeframe], days).filter("complete").sort("Symbol", "Timestamp")
+            report = check_causality(variant.implementation, bars, variant.params)
+            figures[name] = f"{report.signals} signals, {len(report.cuts)} cuts, {len(report.breaches)} breaches"
+            breaches += [f"{name}: {breach}" for breach in report.breaches]
+        return dg.AssetCheckResult(
+            passed=not breaches,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description="; ".join(breaches) or "no signal depends on a later bar",
+            metadata={"variants": dg.MetadataValue.json(figures), "figure": f"{len(breaches)} breaches", "limit": "0"},
+        )
+
+    return causality
+
+
+def _partitions_of(context: dg.AssetCheckExecutionContext) -> list[str]:
+    """The partitions that the run is over; the check itself has none."""
+    step = context.op_execution_context
+    return list(step.partition_keys) if step.has_partition_key or step.has_partition_key_range else []

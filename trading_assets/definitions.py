@@ -31,6 +31,7 @@ from trading_assets.market_data import market_data_assets  # noqa: E402
 from trading_assets.orders import order_assets  # noqa: E402
 from trading_assets.partitions import by_account, by_variant, session_partitions  # noqa: E402
 from trading_assets.promotion import promotion_assets  # noqa: E402
+from trading_assets.reports import report_assets  # noqa: E402
 from trading_assets.safety import safety_jobs_and_sensors  # noqa: E402
 from trading_assets.settings import Settings  # noqa: E402
 from trading_assets.signals import signal_assets  # noqa: E402
@@ -58,7 +59,8 @@ def build_defs(settings: Settings, *, overrides: Mapping[str, Any] | None = None
         (backtest_assets(settings, session_variant), session_variant),
         (promotion_assets(settings, session_variant), session_variant),
         (order_assets(settings, session_account), session_account),
-        (warehouse_assets(settings, sessions), sessions),
+        (warehouse_assets(settings), sessions),
+        (report_assets(settings, sessions), sessions),
     ]
     assets = [asset for group, _ in partitions_of for asset in group]
     contracted = [
