@@ -20,10 +20,12 @@ import polars as pl
 from resources.lake.errors import (
     AlreadyExists,
     Contention,
+    Gone,
     LakeError,
     LakeUnavailable,
     MergeConflict,
     NoChanges,
+    RefNotFound,
 )
 from resources.lake.layout import DATA_FILE, PartitionKey, encode_frame, object_path, partition_path
 from resources.lake.protocol import MAIN, Commit, Lake
@@ -216,10 +218,7 @@ class Publisher:
 
     def _attempt(self, work: _Work) -> Publication:
         base = self.pin()
-        before = {
-            item.path: (item.checksum, item.size)
-            for item in Snapshot(self.lake, base).files(work.dataset, work.partition)
-        }
+        before = self._content(work, base)
         if before == work.checksums:
             self._audit(work, base, "")
             return self._unchanged(work, base)
@@ -237,15 +236,21 @@ class Publisher:
                 message = f"{work.where} by run {self.run_id}"
                 metadata = {**work.metadata, "wap_branch": branch}
                 try:
-                    self.lake.commit(branch, message, metadata)
+                    written = self.lake.commit(branch, message, metadata).id
                 except NoChanges:
                     return self._unchanged(work, base)
                 commit_id = self._merge(branch, message, metadata)
+            self._check_whole(work, written, commit_id)
         finally:
             # on success too a leftover is harmless: the janitor removes it
             with contextlib.suppress(LakeError), self.lake.unsynced():
                 self.lake.delete_branch(branch)
         return self._publication(work, commit_id, branch)
+
+    def _content(self, work: _Work, ref: str) -> dict[str, tuple[str, int]]:
+        """Checksum and size of the partition's files by path."""
+        files = Snapshot(self.lake, ref).files(work.dataset, work.partition)
+        return {item.path: (item.checksum, item.size) for item in files}
 
     def _create_branch(self, work: _Work, base: str) -> str:
         stamp = self._clock().astimezone(UTC).strftime("%Y%m%dT%H%M%S")
@@ -265,6 +270,13 @@ class Publisher:
                 if commit.metadata.get("wap_branch") == branch:
                     return commit.id
             raise
+
+    def _check_whole(self, work: _Work, written: str, merged: str) -> None:
+        """Raises MergeConflict where another run added files of other names, so that the merge mixed the two."""
+        ours, found = self._content(work, written), self._content(work, merged)
+        if ours != found:
+            paths = sorted(path for path in ours.keys() | found.keys() if ours.get(path) != found.get(path))
+            raise MergeConflict(f"{work.where}: another run published {', '.join(paths)} meanwhile", paths=paths)
 
     def _audit(self, work: _Work, ref: str, branch: str) -> None:
         """Run the audit at ``ref``; quarantine what fails. No ``branch``: it is on ``main`` already."""
@@ -300,12 +312,17 @@ class Publisher:
             number += 1
 
     def _unchanged(self, work: _Work, base: str) -> Publication:
-        """``main`` has this content; the newest commit to have changed one of its paths brought it."""
+        """``main`` has this content; the newest commit to have changed one of its paths to it brought it."""
         commits: list[Commit] = []
         for path in work.files:
             commits += self.lake.log(base, path=path, first_parent=True, limit=1)
-        newest = max(commits, key=lambda commit: commit.created, default=None)
-        return self._publication(work, newest.id if newest else base, "")
+        content = self._content(work, base)
+        for commit in sorted(commits, key=lambda commit: commit.created, reverse=True):
+            with contextlib.suppress(Gone):
+                if self._content(work, commit.id) == content:
+                    return self._publication(work, commit.id, "")
+        # brought by the removal of a file, or past its retention: the head has it for certain
+        return self._publication(work, base, "")
 
     @staticmethod
     def _publication(work: _Work, commit_id: str, branch: str) -> Publication:
@@ -330,7 +347,8 @@ def remove_leftover_branches(lake: Lake, older_than: timedelta, now: datetime) -
             continue  # not one of ours, or its age cannot be told
         begun = datetime.strptime(stamp[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
         if begun <= now - older_than:
-            lake.delete_branch(name)
+            with contextlib.suppress(RefNotFound):  # its run was only slow, and has just done it
+                lake.delete_branch(name)
             removed.append(name)
     return removed
 

@@ -173,6 +173,7 @@ class _Marks:
         self.nodes: set[str] = set()
         self.objects: set[str] = set()
         self.commits: set[str] = set()
+        self._marked: set[str] = set()
 
     def update(self, sql: sqlite3.Connection) -> None:
         """Mark what refs, staging and recent commits reach now."""
@@ -189,10 +190,11 @@ class _Marks:
             if name != MAIN:  # the merge to come needs the tree both sides began with
                 kept.add(merge_base(sql, trunk, commit_by_id(sql, head)).id)
         self.commits = kept
-        for commit_id in kept:
+        for commit_id in kept - self._marked:
             commit = commit_by_id(sql, commit_id)
             if not commit.expired:
                 self._mark_tree(commit.root)
+        self._marked |= kept
         self.objects.update(
             checksum for (checksum,) in sql.execute("SELECT checksum FROM staging WHERE checksum IS NOT NULL")
         )

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from resources.lake import Contention, InvalidName, Lake, MergeConflict, ObjectNotFound, open_lake
+from resources.lake import Contention, Gone, InvalidName, Lake, MergeConflict, ObjectNotFound, open_lake
 from resources.lake.embedded import EmbeddedLake
 from resources.lake.layout import encode_frame, object_path, partition_path
 from resources.lake.publish import AuditFailed, Publisher, remove_leftover_branches, remove_old_quarantine
@@ -114,6 +114,36 @@ class TestPublishing:
         found = {item.path[-1]: lake.get("main", item.path) for item in lake.list("main", "d/")}
         assert found == {"a": b"mine", "c": b"mine"}
         assert list(lake.list_branches()) == ["main"]
+
+    def test_files_of_other_names_from_two_runs_are_not_mixed(self, lake: Lake) -> None:
+        other, met = publisher(lake, "other"), []
+
+        def meanwhile(reader: Reader) -> None:
+            if not met:
+                met.append(other.publish("d", SESSION, {"a": b"same", "b": b"1"}, audit=None, inputs={}))
+
+        done = publisher(lake).publish("d", SESSION, {"a": b"same", "c": b"2"}, audit=meanwhile, inputs={})
+        found = {item.path[-1]: lake.get("main", item.path) for item in lake.list("main", "d/")}
+        assert found == {"a": b"same", "c": b"2"} and done.commit_id == lake.resolve("main")
+        again = publisher(lake).publish("d", SESSION, {"a": b"same", "c": b"2"}, audit=None, inputs={})
+        assert (again.published, again.commit_id) == (False, done.commit_id)
+
+    def test_after_a_file_was_removed_the_commit_named_has_exactly_the_content(self, lake: Lake) -> None:
+        publisher(lake).publish("d", SESSION, {"a": b"1", "b": b"1"}, audit=None, inputs={})
+        publisher(lake).publish("d", SESSION, {"a": b"1"}, audit=None, inputs={})
+        again = publisher(lake).publish("d", SESSION, {"a": b"1"}, audit=None, inputs={})
+        assert not again.published
+        assert [item.path[-1] for item in lake.list(again.commit_id, "d/")] == ["a"]
+
+    def test_content_whose_commit_is_past_retention_is_named_by_the_head(self, lake: Lake) -> None:
+        assert isinstance(lake, EmbeddedLake)
+        first = publisher(lake).publish("d", SESSION, FRAME, audit=None, inputs={})
+        head = publisher(lake).publish("d", "session=later", FRAME, audit=None, inputs={}).commit_id
+        lake.gc(timedelta(0), grace=timedelta(0))
+        with pytest.raises(Gone):
+            lake.list(first.commit_id)
+        again = publisher(lake).publish("d", SESSION, FRAME, audit=None, inputs={})
+        assert (again.published, again.commit_id) == (False, head)
 
     def test_a_conflict_without_end_is_raised_and_leaves_no_branch(self, lake: Lake) -> None:
         other, numbers = publisher(lake, "other"), iter(range(100))
