@@ -1,9 +1,11 @@
 """Bars resampled from minutes, and what is wrong with the minutes."""
 
+import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from resources.configurable import ClockResource, LakeResource
 from trading_assets.code_version import platform_version
@@ -73,18 +75,28 @@ def _quality(settings: Settings, sessions: dg.PartitionsDefinition[str]) -> dg.A
         "bar_quality",
         group="bars",
         description="Per Symbol and session: coverage, missing minutes, longest gap, duplicates, rows outside the session, "
-        "outliers. The `coverage` check warns below the configured minimum.",
+        "outliers. A Symbol of the session before that is gone counts as covered by nothing. The `coverage` check warns "
+        "below the configured minimum.",
         sources=["trading/bars", "trading_assets/bars.py"],
         partitions=sessions,
-        deps=["m1_bars"],
+        deps=[
+            dg.AssetDep(
+                "m1_bars",
+                partition_mapping=dg.TimeWindowPartitionMapping(
+                    start_offset=-1, allow_nonexistent_upstream_partitions=True
+                ),
+            )
+        ],
     )
     def bar_quality(
         context: dg.AssetExecutionContext, lake: LakeResource, clock: ClockResource
     ) -> Iterator[dg.MaterializeResult[Any]]:
         from trading.bars import AssembledBars, QualityConfig, daily_quality
+        from trading.sessions import get_calendar
 
         publisher = lake.publisher(context, platform_version(), clock.now)
         pinned = publisher.pin()
+        calendar = get_calendar(settings.calendar)
         limits = QualityConfig(min_coverage=settings.min_coverage)
 
         def produce(session: str) -> Materialised | Skipped:
@@ -93,7 +105,12 @@ def _quality(settings: Settings, sessions: dg.PartitionsDefinition[str]) -> dg.A
                 report = read_upstream(publisher, pinned, "m1_bars", {"session": session}, "report.parquet")
             except UpstreamMissing as missing:
                 return Skipped(str(missing))
-            quality = daily_quality(AssembledBars(bars, report), settings.calendar, limits)
+            before = {"session": calendar.previous(dt.date.fromisoformat(session)).isoformat()}
+            expected: list[str] = []
+            if publisher.exists(pinned, "m1_bars", before, "report.parquet"):
+                seen = publisher.read_frame(pinned, "m1_bars", before, "report.parquet")
+                expected = seen.filter(pl.col("minutes_present") > 0)["Symbol"].to_list()
+            quality = daily_quality(AssembledBars(bars, report), settings.calendar, limits, expected)
             publication = publisher.publish(
                 "bar_quality",
                 {"session": session},

@@ -5,7 +5,6 @@ import logging
 import os
 import re
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -221,11 +220,3 @@ def _bar(console: Console) -> Progress:
         TextColumn("[dim]{task.fields[asset]}"),
         console=console,
     )
-
-
-def counts(outcomes: list[RunOutcome], kind: str) -> Counter[str]:
-    """Partitions by asset over all runs."""
-    total: Counter[str] = Counter()
-    for outcome in outcomes:
-        total.update(getattr(outcome, kind))
-    return total

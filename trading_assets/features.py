@@ -55,7 +55,7 @@ def feature_assets(settings: Settings, sessions: dg.PartitionsDefinition[str]) -
                 return Skipped(f"m1_bars of session {session} is not on main")
             symbols = history.frame("m1_bars", [day])["Symbol"].unique().sort().to_list()
             before = daily.filter(pl.col("session") < day) if daily.width else daily
-            admitted = build_universe(before, symbols, day, config, blackout)
+            admitted = build_universe(before, symbols, day, config, blackout, calendar=settings.calendar)
             publication = publisher.publish(
                 "universe",
                 {"session": session},
