@@ -29,7 +29,7 @@ from resources.lake.errors import (
 )
 from resources.lake.layout import DATA_FILE, PartitionKey, encode_frame, object_path, partition_path
 from resources.lake.protocol import MAIN, Commit, Lake
-from resources.lake.reading import Reader, Snapshot
+from resources.lake.reading import Content, Reader, Snapshot, data_version
 from trading.errors import DataError, TradingError
 
 Audit = Callable[[Reader], None]
@@ -95,13 +95,7 @@ class _Work:
     files: dict[str, bytes]
     audit: Audit | None
     metadata: dict[str, str]
-    checksums: dict[str, tuple[str, int]]
     rows: int
-
-    @property
-    def data_version(self) -> str:
-        files = [[path.rpartition("/")[2], *identity] for path, identity in self.checksums.items()]
-        return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
     @property
     def where(self) -> str:
@@ -202,7 +196,6 @@ class Publisher:
             for name, data in sorted(files.items())
         }
         path = partition_path(partition)
-        checksums = {name: (hashlib.sha256(data).hexdigest(), len(data)) for name, data in content.items()}
         record = {
             **(metadata or {}),
             "run_id": self.run_id,
@@ -212,45 +205,41 @@ class Publisher:
             "inputs": json.dumps(dict(inputs), sort_keys=True),
             "rows": json.dumps(rows),
         }
-        work = _Work(dataset, path, content, audit, record, checksums, sum(rows.values()))
-        record["data_version"] = work.data_version
-        return work
+        return _Work(dataset, path, content, audit, record, sum(rows.values()))
 
     def _attempt(self, work: _Work) -> Publication:
         base = self.pin()
         before = self._content(work, base)
-        if before == work.checksums:
+        if _same(before, work.files):
             self._audit(work, base, "")
-            return self._unchanged(work, base)
+            return self._unchanged(work, base, before)
         branch = self._create_branch(work, base)
         try:
             # the merge makes all of it durable at once; nothing before it is worth waiting for the disk
             with self.lake.unsynced():
                 for path, data in work.files.items():
-                    if before.get(path) != work.checksums[path]:
-                        self.lake.put(branch, path, data)
+                    self.lake.put(branch, path, data)
                 if gone := before.keys() - work.files.keys():
                     self.lake.delete(branch, gone)
             self._audit(work, branch, branch)
             with self.lake.unsynced():
+                content = self._content(work, branch)
                 message = f"{work.where} by run {self.run_id}"
-                metadata = {**work.metadata, "wap_branch": branch}
+                metadata = {**work.metadata, "data_version": data_version(content), "wap_branch": branch}
                 try:
-                    written = self.lake.commit(branch, message, metadata).id
+                    self.lake.commit(branch, message, metadata)
                 except NoChanges:
-                    return self._unchanged(work, base)
+                    return self._unchanged(work, base, content)
                 commit_id = self._merge(branch, message, metadata)
-            self._check_whole(work, written, commit_id)
+            self._check_whole(work, content, commit_id)
         finally:
             # on success too a leftover is harmless: the janitor removes it
             with contextlib.suppress(LakeError), self.lake.unsynced():
                 self.lake.delete_branch(branch)
-        return self._publication(work, commit_id, branch)
+        return self._publication(work, content, commit_id, branch)
 
-    def _content(self, work: _Work, ref: str) -> dict[str, tuple[str, int]]:
-        """Checksum and size of the partition's files by path."""
-        files = Snapshot(self.lake, ref).files(work.dataset, work.partition)
-        return {item.path: (item.checksum, item.size) for item in files}
+    def _content(self, work: _Work, ref: str) -> Content:
+        return Snapshot(self.lake, ref).identities(work.dataset, work.partition)
 
     def _create_branch(self, work: _Work, base: str) -> str:
         stamp = self._clock().astimezone(UTC).strftime("%Y%m%dT%H%M%S")
@@ -271,9 +260,9 @@ class Publisher:
                     return commit.id
             raise
 
-    def _check_whole(self, work: _Work, written: str, merged: str) -> None:
+    def _check_whole(self, work: _Work, ours: Content, merged: str) -> None:
         """Raises MergeConflict where another run added files of other names, so that the merge mixed the two."""
-        ours, found = self._content(work, written), self._content(work, merged)
+        found = self._content(work, merged)
         if ours != found:
             paths = sorted(path for path in ours.keys() | found.keys() if ours.get(path) != found.get(path))
             raise MergeConflict(f"{work.where}: another run published {', '.join(paths)} meanwhile", paths=paths)
@@ -311,26 +300,25 @@ class Publisher:
                 return tag
             number += 1
 
-    def _unchanged(self, work: _Work, base: str) -> Publication:
+    def _unchanged(self, work: _Work, base: str, content: Content) -> Publication:
         """``main`` has this content; the newest commit to have changed one of its paths to it brought it."""
         commits: list[Commit] = []
         for path in work.files:
             commits += self.lake.log(base, path=path, first_parent=True, limit=1)
-        content = self._content(work, base)
         for commit in sorted(commits, key=lambda commit: commit.created, reverse=True):
             with contextlib.suppress(Gone):
                 if self._content(work, commit.id) == content:
-                    return self._publication(work, commit.id, "")
+                    return self._publication(work, content, commit.id, "")
         # brought by the removal of a file, or past its retention: the head has it for certain
-        return self._publication(work, base, "")
+        return self._publication(work, content, base, "")
 
     @staticmethod
-    def _publication(work: _Work, commit_id: str, branch: str) -> Publication:
+    def _publication(work: _Work, content: Content, commit_id: str, branch: str) -> Publication:
         return Publication(
             work.dataset,
             work.partition,
             commit_id,
-            work.data_version,
+            data_version(content),
             bool(branch),
             work.rows,
             tuple(work.files),
@@ -361,6 +349,13 @@ def remove_old_quarantine(lake: Lake, older_than: timedelta, now: datetime) -> l
             lake.delete_tag(name)
             removed.append(name)
     return removed
+
+
+def _same(content: Content, files: Mapping[str, bytes]) -> bool:
+    """The partition has these files; hashed only where names and sizes are the same already."""
+    if {path: size for path, (_, size) in content.items()} != {path: len(d) for path, d in files.items()}:
+        return False
+    return all(hashlib.sha256(data).hexdigest() == content[path][0] for path, data in files.items())
 
 
 def _name(text: str) -> str:

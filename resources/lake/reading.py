@@ -1,6 +1,8 @@
 """Reading datasets at one commit: whole frames, lazy scans over many partitions without a copy, raw files."""
 
+import hashlib
 import io
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,9 @@ import polars as pl
 from resources.lake.errors import CorruptObject, ObjectNotFound
 from resources.lake.layout import DATA_FILE, PartitionKey, object_path, partition_prefix
 from resources.lake.protocol import Lake, ObjectInfo
+
+Content = dict[str, tuple[str, int]]
+"""Checksum and size of a partition's files by object path, in byte order."""
 
 _ONE_LISTING_FROM = 64  # partitions from which one listing of the dataset is cheaper than a look-up for each
 
@@ -96,6 +101,22 @@ class Snapshot:
         """The files of one partition, in byte order; empty where there is none."""
         items = self.lake.list(self.ref, partition_prefix(dataset, partition), delimiter="/")
         return [item for item in items if isinstance(item, ObjectInfo)]
+
+    def identities(self, dataset: str, partition: PartitionKey = "") -> Content:
+        return {item.path: (item.checksum, item.size) for item in self.files(dataset, partition)}
+
+    def data_version(self, dataset: str, partition: PartitionKey = "") -> str:
+        """The version a publish of this very content reports. Raises ObjectNotFound."""
+        content = self.identities(dataset, partition)
+        if not content:
+            raise ObjectNotFound(f"no files of {partition_prefix(dataset, partition)!r} at {self.ref!r}")
+        return data_version(content)
+
+
+def data_version(content: Content) -> str:
+    """SHA-256 over names, checksums and sizes: equal content, equal version."""
+    files = [[path.rpartition("/")[2], *identity] for path, identity in sorted(content.items())]
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,9 @@ class TestPublishing:
         assert not again.published and again.branch == ""
         assert (again.commit_id, again.data_version) == (first.commit_id, first.data_version)
         assert heads(lake) == before
+        assert publisher(lake).snapshot().data_version("d", SESSION) == first.data_version
+        with pytest.raises(ObjectNotFound):
+            publisher(lake).snapshot().data_version("d", "session=none")
 
     def test_new_content_replaces_the_whole_partition_and_only_it(self, lake: Lake) -> None:
         with_extra: dict[str, Any] = {"data.parquet": FRAME, "extra.txt": b"1"}
