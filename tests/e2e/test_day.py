@@ -21,7 +21,8 @@ def test_the_schedule_starts_the_day_and_the_day_ends_once_though_the_daemon_die
     sessions = make_home(home, sessions=6)
     session = sessions[-1].isoformat()
     after = dt.datetime.combine(sessions[-1] + dt.timedelta(days=1), dt.time(0, 15), ZoneInfo("America/New_York"))
-    desk = Installation(home, processes, at=after - dt.timedelta(seconds=75))
+    # The schedule is turned on ten minutes before it is due; the daemon starts when it is.
+    desk = Installation(home, processes, clocks={"webserver": after - dt.timedelta(minutes=10), "daemon": after})
     desk.start(daemon=False)
 
     asked = desk.graphql.dry_run("daily_schedule", after.timestamp())

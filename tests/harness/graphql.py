@@ -116,6 +116,7 @@ query Failures($id: ID!) {
       events {
         ... on ExecutionStepFailureEvent { stepKey error { message cause { message } } }
         ... on RunFailureEvent { message error { message } }
+        ... on EngineEvent { message engineError: error { message } }
       }
     }
   }

@@ -25,7 +25,7 @@ def make_home(
         The sessions, ascending.
     """
     market = SyntheticMarket(seed=7, symbols=symbols, sessions=sessions, injections=injections)
-    write_package(market, home / "data")
+    write_package(home / "data", market)
     content = {
         "label": market.label,
         "first_session": market.sessions[0].isoformat(),

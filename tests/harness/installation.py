@@ -23,19 +23,19 @@ class Installation:
     Attributes:
         module: what the code server loads.
         env: variables besides TRADING_HOME and DAGSTER_HOME, e.g. LEDGER_URL.
-        at: what time it is for the webserver and the daemon when this is made, from when on it goes by; None for the
-            machine's clock.
+        clocks: what time it is for a service (webserver, daemon) when it first starts; it keeps that distance to the
+            machine's clock when it is started again. Services not named have the machine's.
     """
 
     home: Path
     processes: Processes
     module: str = "trading_assets.definitions"
     env: Mapping[str, str] = field(default_factory=dict)
-    at: dt.datetime | None = None
+    clocks: Mapping[str, dt.datetime] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     code_port: int = field(default_factory=free_port)
     _by_name: dict[str, Running] = field(default_factory=dict)
-    _made: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
+    _offsets: dict[str, float] = field(default_factory=dict)
 
     @property
     def dagster_home(self) -> Path:
@@ -128,10 +128,10 @@ class Installation:
         return self._by_name[name]
 
     def _service(self, name: str) -> list[str | Path]:
-        if self.at is None:
+        if name not in self.clocks:
             return [BIN / f"dagster-{name}"]
-        offset = (self.at - self._made).total_seconds()
-        return [sys.executable, "-P", AT, str(offset), name]
+        distance = (self.clocks[name] - dt.datetime.now(dt.UTC)).total_seconds()
+        return [sys.executable, "-P", AT, str(self._offsets.setdefault(name, distance)), name]
 
     def _workspace(self) -> Path:
         """Outside the home, as in a deployment: where the code server is."""
