@@ -7,6 +7,7 @@ stays under a quarantine tag and ``main`` as it was. A kill at any point leaves 
 import contextlib
 import hashlib
 import json
+import random
 import re
 import secrets
 import time
@@ -38,8 +39,9 @@ Audit = Callable[[Reader], None]
 WAP_PREFIX: Final = "wap-"
 QUARANTINE_PREFIX: Final = "quarantine-"
 
-_ATTEMPTS = 8
-_PAUSE_SECONDS = 0.02
+_ATTEMPTS = 12
+_PAUSE_SECONDS = 0.01
+_LONGEST_PAUSE_SECONDS = 1.0
 _RECENT_COMMITS = 50
 _STAMP = re.compile(r"-(\d{8}T\d{6})x[0-9a-f]+")
 
@@ -176,7 +178,8 @@ class Publisher:
                 if attempt == _ATTEMPTS:
                     raise
                 # another run got there first: what it published is the new base, whatever ours adds to it
-                time.sleep(_PAUSE_SECONDS * attempt)
+                longest = min(_PAUSE_SECONDS * 2**attempt, _LONGEST_PAUSE_SECONDS)
+                time.sleep(longest * random.uniform(0.1, 1.0))
         raise AssertionError("unreachable")
 
     def _work(

@@ -120,8 +120,8 @@ class Database:
             if sql.in_transaction:
                 yield sql
                 return
-            sql.execute("BEGIN")
             try:
+                sql.execute("BEGIN")
                 yield sql
             finally:
                 sql.rollback()
@@ -136,8 +136,8 @@ class Database:
             connection = self._held()
             connection.set_synchronous(_SYNC_FULL if synced else _SYNC_NORMAL)
             sql = connection.sql
-            sql.execute("BEGIN IMMEDIATE")
             try:
+                sql.execute("BEGIN IMMEDIATE")
                 yield sql
                 sql.execute("COMMIT")
             except BaseException:
@@ -189,7 +189,7 @@ def translated_errors(file: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise Contention(f"{file}: another writer held the store for {BUSY_SECONDS:.0f} s; try again") from error
         raise LakeUnavailable(f"{file}: {error}") from error
     except sqlite3.DatabaseError as error:

@@ -148,7 +148,10 @@ class TestPublishing:
         again = publisher(lake).publish("d", SESSION, FRAME, audit=None, inputs={})
         assert (again.published, again.commit_id) == (False, head)
 
-    def test_a_conflict_without_end_is_raised_and_leaves_no_branch(self, lake: Lake) -> None:
+    def test_a_conflict_without_end_is_raised_and_leaves_no_branch(
+        self, lake: Lake, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("resources.lake.publish._PAUSE_SECONDS", 0.0)
         other, numbers = publisher(lake, "other"), iter(range(100))
 
         def meanwhile(reader: Reader) -> None:
