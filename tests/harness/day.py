@@ -1,9 +1,12 @@
 """A day's chain, as an operator sees it through the webserver: which runs there were, and what they materialised."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from harness.graphql import Run
 from harness.installation import Installation
+
+from trading_assets.configured import variant_names
+from trading_assets.settings import Settings
 
 CHAIN = ("market_data_job", "research_job", "trading_job", "report_job")
 # One asset of each stage, in the order in which the stages follow each other.
@@ -41,3 +44,16 @@ def materialised_at(desk: Installation, session: str) -> dict[str, float]:
         assert of_session, f"{asset} was not materialised for {session}"
         times[asset] = min(float(m["timestamp"]) / 1000 for m in of_session)
     return times
+
+
+def load_history(desk: Installation, sessions: Sequence[str], seconds: float = 120) -> None:
+    """Market data, signals and backtests of a range of sessions, one run each, launched by hand: nothing follows them."""
+    variants = variant_names(Settings.load(desk.home, env={}))
+    first, last = sessions[0], sessions[-1]
+    for job, start, end in (
+        ("market_data_job", first, last),
+        ("research_job", f"{first}|{variants[0]}", f"{last}|{variants[-1]}"),
+    ):
+        tags = {"dagster/asset_partition_range_start": start, "dagster/asset_partition_range_end": end}
+        run = desk.wait_for_run(desk.graphql.launch(job, tags), seconds)
+        assert run.status == "SUCCESS", desk.graphql.failures(run.run_id)
