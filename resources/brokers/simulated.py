@@ -36,7 +36,7 @@ from trading.replay.setups import ArmedSetup, BookEvent
 _BUSY_SECONDS = 30.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS books (
-  account TEXT NOT NULL, variant TEXT NOT NULL, revision INTEGER NOT NULL, clock TEXT, config TEXT NOT NULL,
+  account TEXT NOT NULL, variant TEXT NOT NULL, revision INTEGER NOT NULL, clock TEXT, session TEXT, config TEXT NOT NULL,
   instruments TEXT NOT NULL, state TEXT NOT NULL, PRIMARY KEY (account, variant)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS orders (
   order_ref TEXT PRIMARY KEY, setup_id TEXT NOT NULL, account TEXT NOT NULL, variant TEXT NOT NULL, symbol TEXT NOT NULL,
@@ -120,7 +120,7 @@ class SimulatedBroker:
             if row is None:
                 book = Book(config, instruments)
                 self._db.execute(
-                    "INSERT INTO books VALUES (?, ?, 1, NULL, ?, ?, ?)",
+                    "INSERT INTO books VALUES (?, ?, 1, NULL, NULL, ?, ?, ?)",
                     (account, variant, rules, grid, json.dumps(book.state())),
                 )
                 self._books[account, variant] = _Open(book, 1)
@@ -176,7 +176,7 @@ class SimulatedBroker:
             count = 0
             for event in happened:
                 count += self._book_event(account, event, sessions[event.time])
-            self._store(account, variant, clock=held.book.last_timestamp())
+            self._store(account, variant, bars)
         return count
 
     def place_bracket(self, intents: Sequence[OrderIntent]) -> list[PlacedOrder]:
@@ -248,9 +248,8 @@ class SimulatedBroker:
             for name in self._variants(account):
                 if variant in (None, name):
                     held = self._load(account, name)
-                    sessions = {s: seen.session for s, seen in held.book._seen.items()}
                     for event in held.book.flatten(reason=reason):
-                        count += self._book_event(account, event, sessions[event.symbol], at)
+                        count += self._book_event(account, event, self._session(account, name), at)
                     self._store(account, name)
         return count
 
@@ -331,19 +330,30 @@ class SimulatedBroker:
         held = self._books[account, variant] = _Open(book, row[0])
         return held
 
-    def _store(self, account: str, variant: str, clock: dt.datetime | None = None) -> None:
+    def _store(self, account: str, variant: str, bars: pl.DataFrame | None = None) -> None:
         held = self._books[account, variant]
         held.revision += 1
+        clock = held.book.last_timestamp() if bars is not None and bars.height else None
+        session = None if clock is None or bars is None else max(bars["session"].to_list())
         self._db.execute(
-            "UPDATE books SET revision = ?, state = ?, clock = coalesce(?, clock) WHERE account = ? AND variant = ?",
+            "UPDATE books SET revision = ?, state = ?, clock = coalesce(?, clock), session = coalesce(?, session) "
+            "WHERE account = ? AND variant = ?",
             (
                 held.revision,
                 json.dumps(held.book.state()),
                 None if clock is None else clock.isoformat(),
+                None if session is None else session.isoformat(),
                 account,
                 variant,
             ),
         )
+
+    def _session(self, account: str, variant: str) -> dt.date:
+        """Session of the last bar that the book has seen."""
+        row = self._db.execute(
+            "SELECT session FROM books WHERE account = ? AND variant = ?", (account, variant)
+        ).fetchone()
+        return dt.date.fromisoformat(row[0])
 
     def _find(self, order_ref: str) -> PlacedOrder | None:
         row = self._db.execute(f"SELECT {_ORDER} FROM orders WHERE order_ref = ?", (order_ref,)).fetchone()
@@ -407,14 +417,12 @@ class SimulatedBroker:
 
     def _cancel_setup(self, account: str, variant: str, setup_id: str, at: dt.datetime, reason: str) -> int:
         held = self._load(account, variant)
-        pending = next((s for s in held.book.pending() if s.setup_id == setup_id), None)
-        if pending is None:
+        if not held.book.cancel(setup_id):
             raise BrokerError(
                 f"book {account}/{variant}: order of setup {setup_id} is working, the book does not hold it"
             )
-        held.book.cancel(setup_id)
         self._store(account, variant)
-        session = held.book._seen[pending.symbol].session
+        session = self._session(account, variant)
         return self._end(
             account, setup_id, "expired" if reason == "validity_over" else "cancelled", reason, at, session
         )

@@ -132,6 +132,11 @@ class Ledger:
         with self._read() as c:
             return queries.working(c, account)
 
+    def submitted(self, account: str, session: dt.date) -> list[OrderIntent]:
+        """Intents of a session that were ever about to be sent."""
+        with self._read() as c:
+            return queries.submitted(c, account, session)
+
     def intents_by_ref(self, refs: Sequence[str]) -> dict[str, OrderIntent]:
         with self._read() as c:
             return queries.by_refs(c, refs)
@@ -194,13 +199,11 @@ class Ledger:
 
     def kill_switch(self, account: str, variant: str) -> KillSwitch:
         """The switch in force for a book, any scope. Fails closed: a ledger that cannot be read counts as engaged."""
-        scopes = ["global", f"account:{account}", f"variant:{variant}", f"book:{account}/{variant}"]
         try:
             with self._read() as c:
-                found = queries.engaged_switches(c, scopes)
+                return queries.kill_switch(c, account, variant)
         except LedgerError as error:
             return KillSwitch(True, "global", f"the state of the kill switch cannot be read: {error}", "router")
-        return found[0] if found else KillSwitch(False)
 
     def is_engaged(self, account: str, variant: str) -> bool:
         """Whether sending is stopped for the book; True where that cannot be known."""

@@ -75,6 +75,16 @@ def states(connection: Connection, account: str, session: dt.date) -> dict[str, 
     }
 
 
+def submitted(connection: Connection, account: str, session: dt.date) -> list[OrderIntent]:
+    was_sent = select(_E.c.id).where(_E.c.idempotency_key == _I.c.idempotency_key, _E.c.state == OrderState.SUBMITTING)
+    rows = (
+        select(_I)
+        .where(_I.c.account == account, _I.c.session == session, was_sent.correlate(_I).exists())
+        .order_by(_I.c.id)
+    )
+    return [intent_from_row(dict(row)) for row in connection.execute(rows).mappings()]
+
+
 def working(connection: Connection, account: str | None) -> list[tuple[OrderIntent, OrderState]]:
     # an order that has ended has an event in a final state: the index finds it, the newest need not be looked for
     ended = [state for state in OrderState if state.is_final]
@@ -169,6 +179,13 @@ def broker_cursor(connection: Connection, account: str) -> int:
 def realised_total(connection: Connection, account: str, variant: str) -> list[float]:
     rows = select(_F.c.realised).where(_F.c.account == account, _F.c.variant == variant).order_by(_F.c.id)
     return list(connection.execute(rows).scalars())
+
+
+def kill_switch(connection: Connection, account: str, variant: str) -> KillSwitch:
+    """The newest switch in force for a book, of any scope."""
+    scopes = ["global", f"account:{account}", f"variant:{variant}", f"book:{account}/{variant}"]
+    found = engaged_switches(connection, scopes)
+    return found[0] if found else KillSwitch(False)
 
 
 def engaged_switches(connection: Connection, scopes: Sequence[str] | None = None) -> list[KillSwitch]:

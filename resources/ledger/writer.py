@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Date, Float, Table, select
 from resources.ledger import queries, schema
 from resources.ledger.chain import head, row_hash
 from resources.ledger.errors import LedgerConflict, LedgerError
-from resources.ledger.records import Approval, Fill, RiskEvent, Worth, to_json
+from resources.ledger.records import Approval, Fill, KillSwitch, RiskEvent, Worth, to_json
 from trading.orders.intents import OrderIntent, intent_to_row
 from trading.orders.lifecycle import OrderState, check_transition
 
@@ -102,6 +102,10 @@ class LedgerWriter:
             return False
         self._switch("engaged", scope, reason, by, at, breach_id)
         return True
+
+    def kill_switch(self, account: str, variant: str) -> KillSwitch:
+        """The switch in force for a book, with what this transaction has engaged; raises where it cannot be read."""
+        return queries.kill_switch(self.connection, account, variant)
 
     def release(self, scope: str, by: str, reason: str, at: dt.datetime) -> None:
         """Release the kill switch of ``scope``, by a person with a reason.

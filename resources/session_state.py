@@ -1,0 +1,201 @@
+"""What the router remembers of a session while it plays it; rebuilt from the ledger at every start."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from resources.ledger import Fill, Ledger, OpenPosition
+from trading.accounts import AccountConfig, SpendingWindow
+from trading.orders.intents import OrderIntent, TradedVariant
+from trading.orders.lifecycle import OrderState
+from trading.ports.broker import AccountValues, BrokerEvent
+from trading.risk.breakers import BookWorth
+from trading.risk.gates import (
+    BookResults,
+    Exposure,
+    GateContext,
+    SentOrder,
+    TokenBucket,
+    TradeCounts,
+    window_at,
+)
+from trading.sessions import SessionCalendar
+
+
+@dataclass
+class SessionState:
+    """Figures of one account in one session, for gates, breakers and worth.
+
+    Attributes:
+        states: current state of every intent of the session, by idempotency key.
+        entries: open positions by order_ref, as the ledger has them.
+        start_equity: by variant, of the session's start.
+    """
+
+    account: AccountConfig
+    session: dt.date
+    calendar: SessionCalendar
+    variants: Mapping[str, TradedVariant]
+    states: dict[str, OrderState]
+    entries: dict[str, OpenPosition]
+    start_equity: dict[str, float]
+    peaks: dict[str, float]
+    buckets: list[TokenBucket]
+    bar_length: dict[str, dt.timedelta]
+    sent: dict[tuple[str, str], list[SentOrder]] = field(default_factory=dict)
+    spent: dict[SpendingWindow, float] = field(default_factory=dict)
+    trades: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    stop_outs: dict[tuple[str, str], dt.datetime] = field(default_factory=dict)
+    pnls: dict[str, list[float]] = field(default_factory=dict)
+    entry_costs: dict[str, float] = field(default_factory=dict)
+    exits: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def load(
+        cls,
+        ledger: Ledger,
+        account: AccountConfig,
+        session: dt.date,
+        calendar: SessionCalendar,
+        variants: Mapping[str, TradedVariant],
+        bar_length: dict[str, dt.timedelta],
+    ) -> "SessionState":
+        """As the ledger has it now."""
+        limits = account.limits
+        last = {name: ledger.last_worth(account.name, name, session) for name in variants}
+        found = cls(
+            account=account,
+            session=session,
+            calendar=calendar,
+            variants=variants,
+            states={key: state for key, (_, state) in ledger.states(account.name, session).items()},
+            entries={position.order_ref: position for position in ledger.open_positions(account.name)},
+            start_equity={
+                name: account.variants[name].capital if worth is None else worth.equity for name, worth in last.items()
+            },
+            peaks={
+                name: account.variants[name].capital if worth is None else worth.peak for name, worth in last.items()
+            },
+            buckets=[
+                TokenBucket(limits.orders_per_second, 1.0, float(limits.orders_per_second)),
+                TokenBucket(limits.orders_per_minute, 60.0, float(limits.orders_per_minute)),
+            ],
+            bar_length=bar_length,
+        )
+        for intent in ledger.submitted(account.name, session):
+            found.note_sent(intent)
+        enforced = limits.kelly is not None or limits.expectancy_min_trades is not None
+        for fill in ledger.fills(account.name, session=None if enforced else session):
+            found.note_fill(fill)
+        return found
+
+    def note_sent(self, intent: OrderIntent) -> None:
+        """Count an entry that is about to be sent, at the moment its validity began."""
+        at = intent.valid_from
+        order = SentOrder(intent.idempotency_key, intent.side, intent.entry, at)
+        self.sent.setdefault((intent.variant, intent.symbol), []).append(order)
+        self.buckets = [bucket.take(at) for bucket in self.buckets]
+        window = window_at(self.account, at, self.calendar.timezone)
+        if window is not None:
+            self.spent[window] = self.spent.get(window, 0.0) + intent.notional
+
+    def note_fill(self, fill: Fill) -> None:
+        """Count a recorded fill; those of earlier sessions for the results of the book only."""
+        today = fill.session == self.session
+        if fill.leg == "entry":
+            self.entry_costs[fill.order_ref] = fill.realised
+            if today:
+                self.trades.update([(), (fill.variant,), (fill.variant, fill.symbol)])
+            return
+        self.pnls.setdefault(fill.variant, []).append(fill.realised + self.entry_costs.pop(fill.order_ref, 0.0))
+        if today:
+            self.exits[fill.variant] += 1
+            if fill.reason == "sl":
+                self.stop_outs[fill.variant, fill.symbol] = fill.at + self.bar_length.get(fill.variant, dt.timedelta(0))
+
+    def as_fill(self, event: BrokerEvent, intent: OrderIntent) -> Fill:
+        """The ledger's record of a broker's execution, and the open positions after it."""
+        ref, realised = event.order_ref, -event.fee
+        if event.leg == "exit":
+            entry = self.entries.pop(ref)
+            realised += entry.side * event.qty * (event.price - entry.price)
+        else:
+            self.entries[ref] = OpenPosition(
+                intent.account, intent.variant, ref, intent.idempotency_key, intent.symbol, intent.side, event.qty,
+                event.price, event.at,
+            )  # fmt: skip
+        return Fill(
+            execution_id=event.execution_id,
+            account=intent.account,
+            variant=intent.variant,
+            session=event.session,
+            idempotency_key=intent.idempotency_key,
+            order_ref=ref,
+            symbol=intent.symbol,
+            leg=event.leg,
+            side=intent.side,
+            qty=event.qty,
+            price=event.price,
+            fee=event.fee,
+            realised=realised,
+            reason=event.reason,
+            at=event.at,
+            broker_seq=event.seq,
+        )
+
+    def books(self, values: list[AccountValues]) -> dict[str, BookWorth]:
+        """Worth of every book now, for the breakers."""
+        return {
+            value.variant: BookWorth(
+                self.account.variants[value.variant].capital, self.start_equity[value.variant], value.equity
+            )
+            for value in values
+            if value.variant in self.start_equity
+        }
+
+    def context(
+        self,
+        intent: OrderIntent,
+        at: dt.datetime,
+        *,
+        switch_scope: str | None,
+        reconciled: bool,
+        mode_allowed: bool,
+        equity: Mapping[str, float],
+        last_price: float | None,
+    ) -> GateContext:
+        """What the gates see for ``intent``; ``switch_scope`` None = not engaged."""
+        costs = self.variants[intent.variant].replay.costs
+        pnls = self.pnls.get(intent.variant, [])
+        wins = [pnl for pnl in pnls if pnl > 0]
+        losses = [-pnl for pnl in pnls if pnl <= 0]
+        return GateContext(
+            at=at,
+            switch_engaged=switch_scope is not None,
+            switch_scope=switch_scope or "",
+            reconciled=reconciled,
+            mode_allowed=mode_allowed,
+            session_open=self.calendar.open(self.session),
+            session_close=self.calendar.close(self.session),
+            timezone=self.calendar.timezone,
+            equity=equity[intent.variant],
+            account_equity=sum(equity.values()),
+            sent=self.sent.get((intent.variant, intent.symbol), []),
+            trades=TradeCounts(
+                self.trades[()], self.trades[(intent.variant,)], self.trades[intent.variant, intent.symbol]
+            ),
+            buckets=self.buckets,
+            spent=self.spent,
+            held=[Exposure(p.variant, p.symbol, p.side, p.qty * p.price) for p in self.entries.values()],
+            stop_outs=self.stop_outs,
+            last_price=last_price,
+            last_price_at=intent.valid_from if last_price is not None else None,
+            results=BookResults(
+                len(pnls),
+                len(wins),
+                sum(wins) / len(wins) if wins else 0.0,
+                sum(losses) / len(losses) if losses else 0.0,
+            ),
+            costs_pct=(2 * costs.fees_bps + 2 * costs.slippage_bps) / 100,
+        )
