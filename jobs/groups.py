@@ -23,17 +23,13 @@ def group_jobs() -> list[UnresolvedAssetJobDefinition]:
             "Raw minutes, bars, quality and universe of sessions.",
         ),
         _job(RESEARCH_JOB, ["signals", "backtests"], "Signals and as-of backtests of every variant."),
-        _job(
-            PROMOTION_JOB, ["promotion"], "Decide which stage each variant stands on, from pinned evidence."
-        ),
+        _job(PROMOTION_JOB, ["promotion"], "Decide which stage each variant stands on, from pinned evidence."),
         _job(
             TRADING_JOB,
             ["orders", "portfolio"],
             "Build, route and reconcile the order batch; record what the account is worth.",
         ),
-        _job(
-            REPORT_JOB, ["warehouse", "reports"], "Rebuild the analysts' warehouse and the session's report."
-        ),
+        _job(REPORT_JOB, ["warehouse", "reports"], "Rebuild the analysts' warehouse and the session's report."),
     ]
 
 

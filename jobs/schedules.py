@@ -28,9 +28,7 @@ def daily_schedule(
         local = context.scheduled_execution_time.astimezone(zone)
         day = (local.date() - dt.timedelta(days=1)).isoformat()
         if day not in partitions.get_partition_keys(current_time=context.scheduled_execution_time):
-            return dg.SkipReason(
-                f"{day} was no session of the exchange, or lies outside the configured sessions"
-            )
+            return dg.SkipReason(f"{day} was no session of the exchange, or lies outside the configured sessions")
         return dg.RunRequest(run_key=f"session-{day}", partition_key=day, tags={"session": day})
 
     return daily

@@ -46,9 +46,7 @@ def alerts_sensor() -> dg.SensorDefinition:
                     sent += 1
             positions[end] = ended.cursor
         context.update_cursor(json.dumps(positions))
-        return dg.SkipReason(
-            f"{sent} alerts sent" if sent else "no failed check and no failed run since the last tick"
-        )
+        return dg.SkipReason(f"{sent} alerts sent" if sent else "no failed check and no failed run since the last tick")
 
     return alerts_of_runs
 
@@ -91,9 +89,7 @@ def alerts_of_run(
         title=f"Run of {run.job_name} failed",
         severity="error",
         at=clock.now(),
-        what=_shorten(
-            "; ".join(f"{step}: {reason}" for step, reason in (other or reasons).items()) or "see the run"
-        ),
+        what=_shorten("; ".join(f"{step}: {reason}" for step, reason in (other or reasons).items()) or "see the run"),
         asset=", ".join(sorted(key.to_user_string() for key in run.asset_selection or ()))[:300],
         partition=run.tags.get("dagster/partition") or _range(run.tags),
         link=link,

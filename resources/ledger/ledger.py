@@ -146,6 +146,11 @@ class Ledger:
         with self._read() as c:
             return queries.events(c, key)
 
+    def events_between(self, account: str, after: dt.datetime, until: dt.datetime) -> list[OrderEvent]:
+        """Events of an account's orders after one moment and up to another, in order of recording."""
+        with self._read() as c:
+            return queries.events_between(c, account, after, until)
+
     def fills(
         self, account: str | None = None, variant: str | None = None, session: dt.date | None = None
     ) -> list[Fill]:

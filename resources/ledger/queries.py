@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, select
 
 from resources.ledger import schema
 from resources.ledger.errors import LedgerError
@@ -124,7 +124,15 @@ def by_prefix(connection: Connection, prefix: str) -> OrderIntent:
 
 
 def events(connection: Connection, key: str) -> list[OrderEvent]:
-    rows = select(_E).where(_E.c.idempotency_key == key).order_by(_E.c.id)
+    return _order_events(connection, select(_E).where(_E.c.idempotency_key == key).order_by(_E.c.id))
+
+
+def events_between(connection: Connection, account: str, after: dt.datetime, until: dt.datetime) -> list[OrderEvent]:
+    rows = select(_E).where(_E.c.account == account, _E.c.at > after, _E.c.at <= until).order_by(_E.c.id)
+    return _order_events(connection, rows)
+
+
+def _order_events(connection: Connection, rows: Select[Any]) -> list[OrderEvent]:
     return [
         OrderEvent(
             id=row["id"],

@@ -36,8 +36,11 @@ def explanation(settings: Settings, order_ref: str) -> Iterator[str]:
     target = "no target" if intent.target is None else f"target {intent.target:g}"
     if settings.label:
         yield settings.label
-    yield f"order {intent.order_ref}: {side} {intent.qty:g} {intent.symbol} at {intent.entry:g} stop, "
-    yield f"  stop-loss {intent.stop:g}, {target}, valid {intent.valid_from:%Y-%m-%d %H:%M} to {intent.valid_to:%Y-%m-%d %H:%M} UTC"
+    yield (
+        f"order {intent.order_ref}: {side} {intent.qty:g} {intent.symbol} at {intent.entry:g} stop, "
+        f"stop-loss {intent.stop:g}, {target}"
+    )
+    yield f"  valid {intent.valid_from:%Y-%m-%d %H:%M} to {intent.valid_to:%Y-%m-%d %H:%M} UTC"
     yield f"  account {intent.account}, variant {intent.variant}, key {intent.idempotency_key}"
     for event in story.events:
         reason = f" ({event.reason})" if event.reason else ""

@@ -40,6 +40,6 @@ def test_home_comes_from_the_environment(tmp_path: Path) -> None:
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, content: str, expected: str) -> None:
     (tmp_path / "platform.yaml").write_text(content)
-    with pytest.raises(ConfigError, match="platform.yaml") as caught:
+    with pytest.raises(ConfigError, match=r"platform\.yaml") as caught:
         Settings.load(tmp_path, env={})
     assert expected in str(caught.value)

@@ -1,0 +1,339 @@
+"""Orders of a session: the batch, its routing, reconciliation and what the account is worth; session x account."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, get_args
+
+import dagster as dg
+import polars as pl
+
+from resources.configurable import BrokerResource, ClockResource, LakeResource, LedgerResource
+from trading.errors import ConfigError, OrderError, TradingError
+from trading_assets.bars import BAR_ASSETS
+from trading_assets.code_version import platform_version
+from trading_assets.configured import account as load_account
+from trading_assets.configured import variant as load_variant
+from trading_assets.configured import variant_names
+from trading_assets.dataset import asset_spec, contract_check
+from trading_assets.history import History
+from trading_assets.materialise import Materialised, PartitionRecorder, Skipped, dimension_of, session_of
+from trading_assets.order_frames import differences_frame, events_frame, fills_frame, worth_frame
+from trading_assets.publications import contract_audit, materialised
+from trading_assets.settings import Settings
+from trading_assets.stages import stage_at
+
+if TYPE_CHECKING:
+    from resources.lake.publish import Publisher
+    from resources.ledger import Ledger
+    from resources.router import RoutingReport
+    from trading.accounts import AccountConfig
+    from trading.orders import OrderIntent
+    from trading.variants import Variant
+
+NAMES = ("order_batch", "order_routing", "reconciliation", "portfolio_worth")
+# Stages whose variants an account of that mode trades.
+TRADED_STAGES = {"paper": ("paper", "live"), "live": ("live",)}
+
+
+def order_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """order_batch, order_routing, reconciliation and portfolio_worth, in one step.
+
+    They are one step because a session's orders depend on what the sessions before earned: within a run over a range each
+    session is built, routed and valued before the next one is built. Each can still be materialised alone.
+    """
+    sources = ["trading/orders", "trading/risk", "trading/replay", "resources/router.py", "trading_assets/orders.py"]
+    spec = partial(asset_spec, sources=sources, partitions=partitions)
+    bars = sorted(BAR_ASSETS.values())
+    specs = [
+        spec(
+            "order_batch",
+            group="orders",
+            description="Order intents of an account from the signals of the variants that stand on its stage: OCO "
+            "brackets, sized and rounded by the replay's own code, each with its lineage. Also as CSV, a row a leg.",
+            deps=["signals", "promotion_decision", *bars],
+        ),
+        spec(
+            "order_routing",
+            group="orders",
+            description="What became of the batch: every event and fill that the ledger recorded. Safe to repeat: an order "
+            "is sent once, whatever is killed or retried.",
+            deps=["order_batch", *bars],
+            kinds=("ledger", "parquet"),
+        ),
+        spec(
+            "reconciliation",
+            group="orders",
+            description="Where the broker and the ledger disagree on positions, orders and stops; empty when all is well.",
+            deps=["order_routing"],
+            kinds=("ledger", "parquet"),
+        ),
+        spec(
+            "portfolio_worth",
+            group="portfolio",
+            description="Worth of each book of the account at the session's close; append-only, recomputable from fills.",
+            deps=["order_routing"],
+            kinds=("ledger", "parquet"),
+        ),
+    ]
+
+    @dg.multi_asset(
+        name="trading_day",
+        specs=specs,
+        check_specs=[contract_check(name) for name in NAMES],
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def trading_day(
+        context: dg.AssetExecutionContext,
+        lake: LakeResource,
+        ledger: LedgerResource,
+        brokers: BrokerResource,
+        clock: ClockResource,
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        publisher = lake.publisher(context, platform_version(), clock.now)
+        selected = [name for name in NAMES if dg.AssetKey(name) in context.selected_asset_keys]
+        recorders = {name: PartitionRecorder(context, name) for name in selected}
+        desk = TradingDesk(settings, publisher, ledger.open(), brokers)
+        stopped: dict[str, str] = {}
+        for key in sorted(context.partition_keys, key=lambda found: (session_of(found), found)):
+            account, session = dimension_of(key, "account"), dt.date.fromisoformat(session_of(key))
+            for name in selected:
+                if account in stopped:
+                    recorders[name].record(key, Skipped(stopped[account]))
+                    continue
+                try:
+                    recorders[name].record(key, desk.steps[name](account, session))
+                except TradingError as error:
+                    recorders[name].record(key, error)
+                    # sessions are routed in order, each once: what failed is mended before the account goes on
+                    stopped[account] = f"account {account} stopped at {name} of session {session}: {error}"
+        for name in selected:
+            yield recorders[name].finish()
+
+    return [trading_day]
+
+
+@dataclass
+class TradingDesk:
+    """Builds, routes and values the sessions of accounts for one run; all reads at one commit."""
+
+    settings: Settings
+    publisher: "Publisher"
+    ledger: "Ledger"
+    brokers: BrokerResource
+    _batches: dict[tuple[str, dt.date], list["OrderIntent"]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.history = History(self.publisher.snapshot())
+        self.steps: Mapping[str, Callable[[str, dt.date], Materialised | Skipped]] = {
+            "order_batch": self.build,
+            "order_routing": self.route,
+            "reconciliation": self.reconcile,
+            "portfolio_worth": self.value,
+        }
+
+    def build(self, account: str, session: dt.date) -> Materialised | Skipped:
+        """The account's intents of the session, published with their CSV of legs."""
+        from trading.orders import batch_frame, legs_csv
+
+        config = load_account(self.settings, account)
+        if session not in self.history.sessions("m1_bars"):
+            return Skipped(f"session {session} has no bars on main")
+        built: list[OrderIntent] = []
+        notes: dict[str, str] = {}
+        reads: dict[str, str] = {}
+        for variant in self._variants(config):
+            standing = stage_at(self.settings, self.ledger, variant.name, session)
+            if standing.stage not in TRADED_STAGES[config.mode]:
+                notes[variant.name] = f"stands on {standing.stage}: no orders"
+                continue
+            if session not in self.history.sessions("signals", {"variant": variant.name}):
+                raise OrderError(
+                    f"order_batch {account} {session}: signals of {variant.name} are not on main; materialise them first"
+                )
+            intents = self._intents(config, variant, session, standing.decision_id)
+            notes[variant.name] = f"{len(intents)} orders, {standing.stage} by decision {standing.decision_id}"
+            built += intents
+            reads |= {"signals": self.history.pinned, BAR_ASSETS[variant.timeframe]: self.history.pinned}
+        # what the ledger has is what was wished; a later batch does not rewrite it
+        recorded = {intent.idempotency_key: intent for intent in self.ledger.intents(session, account)}
+        intents = [recorded.get(intent.idempotency_key, intent) for intent in built]
+        self._batches[account, session] = intents
+        publication = self.publisher.publish(
+            "order_batch",
+            {"session": session.isoformat(), "account": account},
+            {"data.parquet": batch_frame(intents), "legs.csv": legs_csv(intents).encode()},
+            audit=contract_audit("order_batch", f"order_batch {account} {session}"),
+            inputs=reads,
+        )
+        if intents:
+            self._pin(f"batch-{account}-{session}-{publication.data_version[:12]}", publication.commit_id)
+        return materialised(
+            publication,
+            {
+                "account": account,
+                "orders": len(intents),
+                "setups": len({intent.oco_id for intent in intents}),
+                "notional": sum(intent.notional for intent in intents),
+                "at_risk": sum(intent.risk for intent in intents),
+                "currency": config.currency,
+                "variants": dg.MetadataValue.json(notes),
+            },
+            reads=reads,
+        )
+
+    def route(self, account: str, session: dt.date) -> Materialised | Skipped:
+        """Send the batch and play the session at the broker."""
+        from resources.router import Router
+        from trading.orders import intents_from_batch
+        from trading.sessions import get_calendar
+
+        config = load_account(self.settings, account)
+        partition = {"session": session.isoformat(), "account": account}
+        intents = self._batches.get((account, session))
+        if intents is None:
+            if not self.publisher.exists(self.history.pinned, "order_batch", partition):
+                return Skipped(f"order_batch of {account} {session} is not on main: materialise it first")
+            intents = intents_from_batch(self.publisher.read_frame(self.history.pinned, "order_batch", partition))
+        variants = {variant.name: variant for variant in self._variants(config)}
+        bars = {name: self._session_bars(variant, session) for name, variant in variants.items()}
+        calendar = get_calendar(self.settings.calendar)
+        router = Router(self.ledger, self.brokers.open(config), calendar)
+        report = router.route_session(config, session, intents, bars, variants)
+        after, until = calendar.close(calendar.previous(session)), calendar.close(session)
+        publication = self.publisher.publish(
+            "order_routing",
+            partition,
+            {
+                "data.parquet": events_frame(self.ledger.events_between(account, after, until)),
+                "fills.parquet": fills_frame(self.ledger.fills(account, session=session)),
+            },
+            audit=None,
+            inputs={"order_batch": self.history.pinned},
+        )
+        return materialised(publication, self._routing_figures(report))
+
+    def reconcile(self, account: str, session: dt.date) -> Materialised | Skipped:
+        """Differences between broker and ledger that were found in the session."""
+        from resources.reconcile import DifferenceKind
+
+        found = [
+            event
+            for event in self.ledger.risk_events(account, session=session)
+            if event.kind in get_args(DifferenceKind) and event.severity == "error"
+        ]
+        publication = self.publisher.publish(
+            "reconciliation",
+            {"session": session.isoformat(), "account": account},
+            {"data.parquet": differences_frame(found)},
+            audit=None,
+            inputs={},
+        )
+        if found:
+            raise OrderError(
+                f"reconciliation {account} {session}: {len(found)} difference(s) between broker and ledger, the first "
+                f"{found[0].kind}: {found[0].detail}"
+            )
+        return materialised(publication, {"account": account, "differences": 0})
+
+    def value(self, account: str, session: dt.date) -> Materialised | Skipped:
+        """Worth of each book at the session's close, as the router recorded it."""
+        worth = self.ledger.worth(account, session=session)
+        if not worth:
+            return Skipped(f"session {session} of account {account} is not routed: materialise order_routing first")
+        publication = self.publisher.publish(
+            "portfolio_worth",
+            {"session": session.isoformat(), "account": account},
+            {"data.parquet": worth_frame(worth)},
+            audit=None,
+            inputs={},
+        )
+        return materialised(
+            publication,
+            {
+                "account": account,
+                "equity": sum(item.equity for item in worth),
+                "pnl": sum(item.pnl for item in worth),
+                "trades": sum(item.trades for item in worth),
+                "deepest_drawdown": max(item.drawdown for item in worth),
+            },
+        )
+
+    def _variants(self, config: "AccountConfig") -> list["Variant"]:
+        known = variant_names(self.settings)
+        unknown = sorted(set(config.variants) - set(known))
+        if unknown:
+            raise ConfigError(f"account {config.name}: variants {', '.join(unknown)} are not in configs/runs/")
+        return [load_variant(self.settings, name) for name in sorted(config.variants)]
+
+    def _intents(
+        self, config: "AccountConfig", variant: "Variant", session: dt.date, decision_id: str
+    ) -> list["OrderIntent"]:
+        from trading.orders import Lineage, build_intents
+        from trading.sessions import get_calendar
+
+        fixed = {"variant": variant.name}
+        signals = self.history.frame("signals", [session], fixed)
+        capital = config.variants[variant.name].capital
+        last = self.ledger.last_worth(config.name, variant.name, session)
+        bars = BAR_ASSETS[variant.timeframe]
+        return build_intents(
+            signals,
+            variant=variant,
+            account=config,
+            session=session,
+            equity=capital if last is None else last.realised,
+            instruments=None,
+            calendar=get_calendar(self.settings.calendar),
+            lineage=Lineage(
+                commits={
+                    "signals": self.history.made_by("signals", session, fixed),
+                    bars: self.history.made_by(bars, session),
+                },
+                code_version=platform_version(),
+                config_hash=variant.config_hash,
+                decision_id=decision_id,
+            ),
+            closed_pnls=self._closed_pnls(config.name, variant.name),
+        )
+
+    def _closed_pnls(self, account: str, variant: str) -> list[float]:
+        """Results of the book's closed trades, in order of exit."""
+        costs: dict[str, float] = {}
+        closed: list[float] = []
+        for fill in self.ledger.fills(account, variant):
+            if fill.leg == "entry":
+                costs[fill.order_ref] = fill.realised
+            else:
+                closed.append(fill.realised + costs.pop(fill.order_ref, 0.0))
+        return closed
+
+    def _session_bars(self, variant: "Variant", session: dt.date) -> pl.DataFrame:
+        asset = BAR_ASSETS[variant.timeframe]
+        if session not in self.history.sessions(asset):
+            raise OrderError(f"{asset} of session {session} is not on main: the books cannot be played without it")
+        return self.history.frame(asset, [session]).drop("minutes", "complete").sort("Symbol", "Timestamp")
+
+    def _pin(self, tag: str, commit: str) -> None:
+        from resources.lake import AlreadyExists
+
+        try:
+            self.history.snapshot.lake.create_tag(tag, commit)
+        except AlreadyExists:
+            return  # the same batch was pinned before
+
+    @staticmethod
+    def _routing_figures(report: "RoutingReport") -> dict[str, Any]:
+        return {
+            "account": report.account,
+            "orders": report.intents,
+            "sent": report.sent,
+            "already_routed": report.already_routed,
+            "entries": report.entries,
+            "exits": report.exits,
+            "outcomes": dg.MetadataValue.json(dict(report.outcomes)),
+            "refused_by_gate": dg.MetadataValue.json(dict(report.refused)),
+            "breaches": dg.MetadataValue.json([breach.says for breach in report.breaches]),
+        }

@@ -1,0 +1,98 @@
+"""What watches over money: promote-if-green, the kill switch, the janitor, wired to this installation's configuration."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from jobs.groups import PROMOTION_JOB
+from jobs.janitor import janitor_job, janitor_schedule
+from jobs.kill_switch import kill_switch_job
+from resources.configurable import LakeResource, LedgerResource
+from sensors.kill_switch import kill_switch_sensor
+from sensors.promote import PendingMove, promote_if_green_sensor
+from trading_assets.configured import account, account_names, variant_names
+from trading_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from resources.ledger import Ledger
+    from trading.risk.breakers import Breach
+
+
+@dataclass(frozen=True)
+class Safety:
+    """Jobs, schedules and sensors to register."""
+
+    jobs: list[dg.JobDefinition]
+    schedules: list[dg.ScheduleDefinition]
+    sensors: list[dg.SensorDefinition]
+
+
+def safety_definitions(settings: Settings, jobs: Mapping[str, UnresolvedAssetJobDefinition]) -> Safety:
+    """All of it; nothing here imports a strategy or opens a file while definitions load."""
+    kill = kill_switch_job(lambda: [account(settings, name) for name in account_names(settings)])
+    janitor = janitor_job()
+    return Safety(
+        jobs=[kill, janitor],
+        schedules=[janitor_schedule(janitor)],
+        sensors=[
+            promote_if_green_sensor(jobs[PROMOTION_JOB], lambda lake, ledger: pending_moves(settings, lake, ledger)),
+            kill_switch_sensor(kill, lambda ledger: open_breaches(settings, ledger.open())),
+        ],
+    )
+
+
+def pending_moves(settings: Settings, lake: LakeResource, ledger: LedgerResource) -> list[PendingMove]:
+    """Stage changes that the newest backtest of each variant calls for and that the ledger does not have."""
+    from resources.lake.reading import Snapshot
+    from trading_assets.history import History
+    from trading_assets.promotion import DecisionDesk
+
+    opened = lake.open()
+    desk = DecisionDesk(settings, History(Snapshot(opened, opened.resolve("main@"))), ledger.open())
+    moves = []
+    for name in variant_names(settings):
+        sessions = desk.history.sessions("backtest", {"variant": name})
+        if not sessions:
+            continue
+        recorded = {decision.decision_id for decision in desk.earlier(name)}
+        for decision in desk.decide(name, sessions[-1]):
+            if decision.moves and decision.decision_id not in recorded:
+                moves.append(
+                    PendingMove(
+                        variant=name,
+                        session=sessions[-1].isoformat(),
+                        from_stage=decision.from_stage,
+                        to_stage=decision.to_stage,
+                        decision_id=decision.decision_id,
+                    )
+                )
+                break  # the job takes the session's further steps along
+    return moves
+
+
+def open_breaches(settings: Settings, ledger: "Ledger") -> list["Breach"]:
+    """Breaches of daily loss and drawdown by the newest recorded worth of each account."""
+    from trading.risk import BookWorth, money_breaches
+
+    found = []
+    for name in account_names(settings):
+        config = account(settings, name)
+        worth = ledger.worth(name)
+        if not worth:
+            continue
+        session = max(item.session for item in worth)
+        newest = {item.variant: item for item in sorted(worth, key=lambda item: item.session)}
+        books = {
+            variant: BookWorth(
+                capital=item.capital,
+                # a book that was not traded in the newest session neither won nor lost in it
+                start_equity=item.equity - (item.pnl if item.session == session else 0.0),
+                equity=item.equity,
+            )
+            for variant, item in newest.items()
+        }
+        found += money_breaches(config, session, books)
+    return found
