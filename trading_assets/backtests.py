@@ -11,7 +11,7 @@ import polars as pl
 
 from resources.configurable import ClockResource, LakeResource
 from trading_assets.bars import BAR_ASSETS
-from trading_assets.code_version import git_commit, platform_version
+from trading_assets.code_version import platform_version, research_version
 from trading_assets.configured import variant as load_variant
 from trading_assets.dataset import dataset
 from trading_assets.history import History
@@ -195,8 +195,7 @@ def _evidence(inputs: _Inputs, as_of: dt.date, calendar: "SessionCalendar") -> _
         "config_hash": variant.config_hash,
         "as_of": as_of.isoformat(),
         "currency": "USD",
-        "code_version": platform_version(),
-        "git_commit": git_commit(),
+        "code_version": research_version(),
         "inputs": {
             inputs.bars_asset: inputs.history.fingerprint(inputs.bars_asset, days),
             "signals": inputs.history.fingerprint("signals", days, {"variant": variant.name}),

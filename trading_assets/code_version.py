@@ -34,6 +34,13 @@ def platform_version() -> str:
 
 
 @cache
+def research_version() -> str:
+    """Version of the code that decides a backtest's numbers; other code may change without making evidence look new."""
+    sources = ("trading", "trading_assets/backtests.py", "trading_assets/history.py", "trading_assets/signals.py")
+    return f"{version('trading-assets')}+{source_version(*sources)}"
+
+
+@cache
 def git_commit() -> str | None:
     """The commit checked out beside the code, or None outside a git checkout."""
     git = ROOT / ".git"

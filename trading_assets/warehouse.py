@@ -109,6 +109,7 @@ def warehouse_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                 data_version=dg.DataVersion(f"{report.commit}/{table.name}"),
                 check_results=[
                     dg.AssetCheckResult(
+                        asset_key=table.name,
                         check_name=AUDIT_CHECK,
                         passed=not bad,
                         severity=dg.AssetCheckSeverity.WARN,
