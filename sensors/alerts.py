@@ -1,7 +1,7 @@
 """Tell the person on call about each failed asset check and each failed run."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -82,7 +82,7 @@ def alerts_of_run(
     if run.status is not dg.DagsterRunStatus.FAILURE:
         return
     reasons = dict(_step_failures(instance, run))
-    other = {step: reason for step, reason in reasons.items() if not step.endswith(REFUSALS_STEP_SUFFIX)}
+    other = {step: reason for step, reason in reasons.items() if not _told_by_a_check(step, reason, failed)}
     if failed and reasons and not other:
         return  # the failed checks above are the whole story
     yield Alert(
@@ -100,6 +100,14 @@ def alerts_of_run(
 
 # Steps that only turn refused partitions into a failed run; their check has spoken already.
 REFUSALS_STEP_SUFFIX = "every_partition_kept"
+
+
+def _told_by_a_check(step: str, reason: str, failed: Sequence[dg.AssetCheckEvaluation]) -> bool:
+    """Whether a step failed because of refused partitions only; an asset's own step does when it refused all of them."""
+    return step.endswith(REFUSALS_STEP_SUFFIX) or any(
+        check.asset_key.to_user_string() == step and check.description and check.description in reason
+        for check in failed
+    )
 
 
 def _step_failures(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[tuple[str, str]]:

@@ -33,9 +33,13 @@ def _sensor_ticks_again(desk: Installation, times: int = 2) -> None:
         assert not any(tick["error"] for tick in ticks), ticks
         return (ticks[0]["timestamp"] if ticks else 0.0), len(ticks)
 
-    for _ in range(times):
-        before = newest()
-        desk.processes.wait_until("the alerts sensor ticks", lambda before=before: newest() != before, 60)
+    seen = {newest()}
+
+    def ticked() -> bool:
+        seen.add(newest())
+        return len(seen) > times
+
+    desk.processes.wait_until(f"the alerts sensor ticks {times} times", ticked, 90)
 
 
 def _arrives(desk: Installation, slack: SlackServer, title: str, count: int) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 from harness.graphql import Run
 from harness.installation import Installation
-
 from trading_assets.configured import variant_names
 from trading_assets.settings import Settings
 
