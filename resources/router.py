@@ -7,12 +7,13 @@ an order whose sending is in doubt is asked for at the broker by its order_ref b
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from resources.brokers.simulated import SimulatedBroker
+from resources.kill_switch import cancel_until_none
 from resources.ledger import Ledger, LedgerWriter, RiskEvent, Worth
 from resources.reconcile import Difference, reconcile, risk_events
 from resources.session_state import SessionState
@@ -28,7 +29,6 @@ from trading.risk.gates import evaluate, refusal
 from trading.sessions import SessionCalendar
 
 _DONE = "session_routed"
-_CANCEL_ATTEMPTS = 5
 _WAITING = (OrderState.INTENDED, OrderState.SUBMITTING, OrderState.UNKNOWN)
 _ENDS = {
     "cancelled": OrderState.CANCELLED,
@@ -39,10 +39,6 @@ _ENDS = {
 
 class SessionPassed(OrderError):
     """Orders were asked for at a time that the broker's market has left behind."""
-
-
-class CancellationFailed(OrderError):
-    """Orders stay open at the broker although the kill switch is engaged: a person must act."""
 
 
 @dataclass(frozen=True)
@@ -183,11 +179,13 @@ class _Play:
 
     def refuse_passed(self, intents: Sequence[OrderIntent]) -> None:
         states = self.ledger.states(self.account.name, self.session)
+        self.done = bool(self.ledger.risk_events(self.account.name, _DONE, self.session))
         clocks = {name: self.broker.clock(self.account.name, name) for name in self.variants}
         for intent in [*intents, *(known for known, _ in states.values())]:
             state = states.get(intent.idempotency_key, (intent, OrderState.INTENDED))[1]
             clock = clocks.get(intent.variant)
-            if state == OrderState.INTENDED and clock is not None and clock > intent.setup_time:
+            passed = self.done or (clock is not None and clock > intent.setup_time)
+            if state == OrderState.INTENDED and passed:
                 raise SessionPassed(
                     f"intent {intent.order_ref} of {intent.variant} for {intent.symbol} at {intent.setup_time} was never "
                     f"sent and cannot be any more: the book {self.account.name}/{intent.variant} is at {clock}. Route "
@@ -197,7 +195,6 @@ class _Play:
     # The session
 
     def run(self) -> RoutingReport:
-        done = self.ledger.risk_events(self.account.name, _DONE, self.session)
         self.state = SessionState.load(
             self.ledger, self.account, self.session, self.calendar, self.variants, self.length
         )
@@ -209,7 +206,7 @@ class _Play:
         before = reconcile(self.account.name, self.ledger, self.broker)
         self._report_differences(before, self.open)
         self.reconciled = not before
-        if done:
+        if self.done:
             return self._report(True, tuple(before))
         waiting = self._waiting()
         prices = self._setup_prices(waiting)
@@ -250,7 +247,7 @@ class _Play:
                 self.state.states[intent.idempotency_key] = OrderState.ACKNOWLEDGED
             elif order is None:
                 clock = self.broker.clock(intent.account, intent.variant)
-                if clock is None or clock > intent.setup_time or intent.session != self.session:
+                if clock is None or clock > intent.setup_time:
                     self.ledger.record_event(intent, OrderState.REJECTED, at=intent.valid_from, reason="never_sent")
                     self.state.states[intent.idempotency_key] = OrderState.REJECTED
 
@@ -297,9 +294,10 @@ class _Play:
     def _guard_close(self, at: dt.datetime) -> None:
         """What happens at fixed times before the close: entries lose their validity, positions are flattened."""
         if self.account.moc_guard_minutes and at == self.close - dt.timedelta(minutes=self.account.moc_guard_minutes):
-            for intent, state in self.ledger.open_intents(self.account.name):
-                if state == OrderState.ACKNOWLEDGED and intent.valid_to <= at:
-                    self.broker.cancel(intent.order_ref, at, "validity_over")
+            working = [o.order_ref for o in self.broker.open_orders(self.account.name) if o.status == "working"]
+            for ref, intent in sorted(self.ledger.intents_by_ref(working).items()):
+                if intent.valid_to <= at:
+                    self.broker.cancel(ref, at, "validity_over")
         if self.account.flatten_minutes and at == self.close - dt.timedelta(minutes=self.account.flatten_minutes):
             for name, variant in sorted(self.variants.items()):
                 if variant.replay.exit_at_session_end:
@@ -319,7 +317,7 @@ class _Play:
             values = self.broker.account_values(self.account.name) if filled or intents else []
             breaches = money_breaches(self.account, self.session, self.state.books(values)) if filled else []
             engaged = [b for b in breaches if w.engage(b.scope, b.says, "breaker", at, b.breach_id)]
-            scopes = {name: w.kill_switch(self.account.name, name) for name in self.variants}
+            scopes = w.kill_switches(self.account.name, self.variants)
             equity = {value.variant: value.equity for value in values}
             to_send = []
             for intent in intents:
@@ -338,7 +336,7 @@ class _Play:
                 )
                 results = evaluate(intent, self.account, context)
                 refused = refusal(results)
-                figures = {"gates": [asdict(result) for result in results]}
+                figures = {"gates": [vars(result) for result in results]}
                 if refused is None:
                     self._move(w, intent, OrderState.SUBMITTING, at, "gates_passed", figures)
                     self.state.note_sent(intent)
@@ -364,6 +362,7 @@ class _Play:
                 for intent in group:
                     self._move(w, intent, OrderState.REJECTED, at, "kill_switch", {"scope": switch.scope})
                     self.refused["kill_switch"] += 1
+            self._enforce(self.stopped | {first.variant}, at)
             return
         self.fault("before_send")
         try:
@@ -438,16 +437,7 @@ class _Play:
     def _enforce(self, variants: set[str], at: dt.datetime) -> None:
         """Cancel every working order of the stopped books, until the broker shows none."""
         for name in sorted(variants - self.stopped):
-            for _ in range(_CANCEL_ATTEMPTS):
-                self.broker.cancel_all(self.account.name, at, name, "kill_switch")
-                self.fault("cancelled")
-                orders = self.broker.open_orders(self.account.name)
-                if not any(order.status == "working" and order.variant == name for order in orders):
-                    break
-            else:
-                raise CancellationFailed(
-                    f"book {self.account.name}/{name}: orders are still open after {_CANCEL_ATTEMPTS} cancellations"
-                )
+            cancel_until_none(self.broker, self.account.name, name, at, lambda: self.fault("cancelled"))
         self.stopped = variants
 
     # Afterwards

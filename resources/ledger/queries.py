@@ -191,9 +191,17 @@ def realised_total(connection: Connection, account: str, variant: str) -> list[f
 
 def kill_switch(connection: Connection, account: str, variant: str) -> KillSwitch:
     """The newest switch in force for a book, of any scope."""
-    scopes = ["global", f"account:{account}", f"variant:{variant}", f"book:{account}/{variant}"]
-    found = engaged_switches(connection, scopes)
-    return found[0] if found else KillSwitch(False)
+    return switches(connection, account, [variant])[variant]
+
+
+def switches(connection: Connection, account: str, variants: Iterable[str]) -> dict[str, KillSwitch]:
+    """:func:`kill_switch` of several books in one read."""
+    engaged = engaged_switches(connection)
+    found = {}
+    for variant in variants:
+        scopes = ("global", f"account:{account}", f"variant:{variant}", f"book:{account}/{variant}")
+        found[variant] = next((switch for switch in engaged if switch.scope in scopes), KillSwitch(False))
+    return found
 
 
 def engaged_switches(connection: Connection, scopes: Sequence[str] | None = None) -> list[KillSwitch]:

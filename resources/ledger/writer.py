@@ -80,7 +80,7 @@ class LedgerWriter:
                     f"qty, price), now it says {(fill.order_ref, fill.qty, fill.price)}"
                 )
             return False
-        self._append(schema.fills, [asdict(fill)])
+        self._append(schema.fills, [vars(fill)])
         return True
 
     def record_risk_event(self, event: RiskEvent) -> bool:
@@ -103,9 +103,9 @@ class LedgerWriter:
         self._switch("engaged", scope, reason, by, at, breach_id)
         return True
 
-    def kill_switch(self, account: str, variant: str) -> KillSwitch:
-        """The switch in force for a book, with what this transaction has engaged; raises where it cannot be read."""
-        return queries.kill_switch(self.connection, account, variant)
+    def kill_switches(self, account: str, variants: Iterable[str]) -> dict[str, KillSwitch]:
+        """The switch in force for each book, with what this transaction has engaged; raises where it cannot be read."""
+        return queries.switches(self.connection, account, variants)
 
     def release(self, scope: str, by: str, reason: str, at: dt.datetime) -> None:
         """Release the kill switch of ``scope``, by a person with a reason.

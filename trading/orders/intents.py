@@ -170,7 +170,8 @@ def build_intents(
     """Intents of one variant's signals of one session, in order of (setup time, Symbol, long before short).
 
     Levels are rounded and quantities sized by the replay's own code; a side whose quantity is under the instrument's
-    minimum gives no intent, as in the replay.
+    minimum gives no intent, as in the replay. Nor does a signal that is known only when its validity is over, on the last bar
+    of the session or after the guard before the close.
 
     Args:
         signals: the variant's signal frame of the session: Symbol, Timestamp and the six levels; further columns are
@@ -212,6 +213,8 @@ def build_intents(
         symbol, at = row["Symbol"], row["Timestamp"]
         instrument = _instrument(symbol, instruments)
         known_at = close if minutes is None else min(at + dt.timedelta(minutes=minutes), close)
+        if known_at >= ends:
+            continue
         moment = at.isoformat(timespec="microseconds")
         oco = digest(account.name, variant.name, variant.strategy_version, symbol, moment)[:REF_LENGTH]
         for side, *names in _SIDES:
@@ -253,7 +256,7 @@ def build_intents(
                     session=session,
                     valid_sessions=variant.replay.valid_sessions,
                     valid_from=known_at,
-                    valid_to=max(ends, known_at),
+                    valid_to=ends,
                     lineage=lineage,
                 )
             )

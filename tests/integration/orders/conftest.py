@@ -96,7 +96,9 @@ def make_signals(bars: pl.DataFrame, share: float, seed: int) -> pl.DataFrame:
     )
     none = pl.lit(None, pl.Float64)
     for column, hidden in (("long_entry", 1), ("sl_long", 1), ("tp_long", 1), ("short_entry", 2), ("sl_short", 2)):
-        frame = frame.with_columns(pl.when(pl.col("_side") == hidden).then(none).otherwise(pl.col(column)).alias(column))
+        frame = frame.with_columns(
+            pl.when(pl.col("_side") == hidden).then(none).otherwise(pl.col(column)).alias(column)
+        )
     frame = frame.with_columns(pl.when(pl.col("_side") == 2).then(none).otherwise(pl.col("tp_short")).alias("tp_short"))
     for column in ("tp_long", "tp_short"):
         frame = frame.with_columns(pl.when("_target").then(pl.col(column)).alias(column))
@@ -107,7 +109,12 @@ def make_account(variants: list[str], **changes: Any) -> AccountConfig:
     base: dict[str, Any] = {
         "name": "paper",
         "variants": {name: {"capital": 10_000.0} for name in variants},
-        "limits": {"cooldown_minutes": 0.0, "dedupe_seconds": 0.0, "orders_per_minute": 10_000, "orders_per_second": 10_000},
+        "limits": {
+            "cooldown_minutes": 0.0,
+            "dedupe_seconds": 0.0,
+            "orders_per_minute": 10_000,
+            "orders_per_second": 10_000,
+        },
         "breakers": {"daily_loss_pct": 90.0, "drawdown_pct": 90.0},
     }
     return AccountConfig.model_validate(base | changes)

@@ -1,6 +1,5 @@
 """A paper account over many sessions trades as a replay of the same sessions does, trade for trade."""
 
-import datetime as dt
 import importlib.util
 import sys
 import time
@@ -48,9 +47,7 @@ def test_four_variants_over_45_sessions(folder: Path) -> None:
         got = desk.trades(variant.name)
         assert got.height == closed.height and got.height > 100
         columns = got.columns
-        assert_frame_equal(
-            got, closed.select(columns), check_dtypes=False, check_exact=False, rel_tol=0, abs_tol=1e-9
-        )
+        assert_frame_equal(got, closed.select(columns), check_dtypes=False, check_exact=False, rel_tol=0, abs_tol=1e-9)
         worth = desk.ledger.worth("paper", variant.name)
         curve = expected.equity.sort("Timestamp").group_by(pl.col("Timestamp").dt.date(), maintain_order=True).last()
         if closed.height == expected.trades.height:
