@@ -76,7 +76,7 @@ def alerts_of_run(
             figure=str(metadata.get("figure", "")),
             limit=str(metadata.get("limit", "")) if "figure" in metadata else "",
             link=link,
-            command=_command(asset, check.partition or ""),
+            command=_command(asset, check.partition or "", run.tags),
             dedupe_key=f"check/{run.run_id}/{asset}/{check.check_name}/{check.partition or ''}",
         )
     if run.status is not dg.DagsterRunStatus.FAILURE:
@@ -130,9 +130,14 @@ def _severity(severity: dg.AssetCheckSeverity) -> Severity:
     return "error" if severity is dg.AssetCheckSeverity.ERROR else "warning"
 
 
-def _command(asset: str, partition: str) -> str:
-    wanted = f" --partition '{partition}'" if partition else ""
-    return f"trading materialise {asset}{wanted}"
+def _command(asset: str, partition: str, tags: Mapping[str, str]) -> str:
+    partition = partition or tags.get("dagster/partition", "")
+    first, last = tags.get("dagster/asset_partition_range_start"), tags.get("dagster/asset_partition_range_end")
+    if partition:
+        return f"trading materialise {asset} --partition '{partition}'"
+    if first and last:
+        return f"trading materialise {asset} --from '{first}' --to '{last}'"
+    return f"trading materialise {asset}"
 
 
 def _range(tags: Mapping[str, str]) -> str:

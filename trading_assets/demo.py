@@ -1,12 +1,10 @@
 """`trading demo`: the whole chain on a synthetic market or on a person's own minutes, from raw rows to paper orders."""
 
 import datetime as dt
-import logging
 import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,7 +88,7 @@ def run_demo(home: Path, data: Path | None, console: Console) -> DemoResult:
     from trading_assets.definitions import build_defs
 
     defs = build_defs(settings)
-    with local_instance(settings) as instance, _quiet_dagster(), _bar(console) as bar:
+    with local_instance(settings) as instance, _bar(console) as bar:
         for stage in _stages(settings, sessions):
             task = bar.add_task(stage.title, total=stage.steps, asset="")
             job = defs.resolve_job_def(stage.job)
@@ -193,20 +191,6 @@ def _alert_about(result: DemoResult, instance: dg.DagsterInstance) -> None:
         if run is not None:
             for alert in alerts_of_run(instance, run, alerts.ui_url, clock):
                 sink.send(alert)
-
-
-@contextmanager
-def _quiet_dagster() -> Iterator[None]:
-    """Dagster logs every event to stderr; the progress bar says the same in less."""
-    loggers = [logging.getLogger(name) for name in ("dagster", "dagster._core.execution.plan.active")]
-    before = [(logger, logger.level) for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for logger, level in before:
-            logger.setLevel(level)
 
 
 def _bar(console: Console) -> Progress:

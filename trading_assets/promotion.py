@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -141,10 +142,8 @@ class DecisionDesk:
             )
             for row in metrics.iter_rows(named=True)
         )
-        by_symbol = (
-            trades.group_by("Symbol", "horizon")
-            .agg(pl.len().alias("num_trades"), pl.col("pnl").mean().alias("expectancy"))
-            .sort("Symbol", "horizon")
+        by_symbol = trades.sort("Symbol", "horizon", maintain_order=True).partition_by(
+            "Symbol", "horizon", as_dict=True, maintain_order=True
         )
         first = min((horizon.first for horizon in horizons), default=as_of)
         used = [day for day in self.quality() if first <= day <= as_of]
@@ -165,8 +164,14 @@ class DecisionDesk:
             causality_ok=causality["passed"] if causality["conclusive"] or not causality["passed"] else None,
             horizons=horizons,
             symbols=tuple(
-                SymbolEvidence(symbol=symbol, horizon=horizon, num_trades=count, expectancy=mean)
-                for symbol, horizon, count, mean in by_symbol.iter_rows()
+                # fsum, because a sum whose last bit depends on threads would make the same evidence look new
+                SymbolEvidence(
+                    symbol=symbol,
+                    horizon=horizon,
+                    num_trades=found.height,
+                    expectancy=math.fsum(found["pnl"]) / found.height,
+                )
+                for (symbol, horizon), found in by_symbol.items()
             ),
             data_quality=DataQuality(
                 partitions=len(used),

@@ -11,7 +11,7 @@ import dagster as dg
 import polars as pl
 
 from resources.configurable import ClockResource, LakeResource, LedgerResource
-from trading_assets.code_version import platform_version
+from trading_assets.code_version import platform_version, research_version
 from trading_assets.configured import account_names, variant_names
 from trading_assets.dataset import dataset
 from trading_assets.history import History
@@ -93,7 +93,7 @@ class _Facts:
             orders=[order for account in account_names(settings) for order in _orders(ledger, account, day)],
             faults=_faults(history, day, settings.min_coverage),
             sheets=sheets,
-            pinned={"m1_bars": history.made_by("m1_bars", day), "code": platform_version()},
+            pinned={"m1_bars": history.made_by("m1_bars", day), "code": research_version()},
         )
 
     def pages(self, settings: Settings) -> dict[str, bytes]:

@@ -61,7 +61,7 @@ class Settings(_Model):
     display_timezone: str = "Europe/Berlin"
     label: str | None = None
     source: SourceSettings = SourceSettings()
-    min_coverage: float = Field(0.9, ge=0.0, le=1.0)
+    min_coverage: float = Field(0.95, ge=0.0, le=1.0)
     storage: StorageSettings = StorageSettings()
     promotion_policy: str = "promotion.yaml"
     universe: str = "universe.yaml"

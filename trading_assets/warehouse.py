@@ -1,12 +1,13 @@
 """The analysts' warehouse: one asset a file of dbt_like_sql/models, all built together from one commit of the lake."""
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from resources.configurable import ClockResource, LakeResource
-from trading_assets.code_version import ROOT
+from trading_assets.code_version import ROOT, source_version
 from trading_assets.dataset import asset_spec
 from trading_assets.settings import Settings
 
@@ -44,6 +45,15 @@ def dataset_files(snapshot: "Snapshot", dataset: str) -> list["PartitionFile"]:
         for path, local in paths.items()
         if path.endswith(f"/{file}")
     ]
+
+
+def _data_version(files: Mapping[str, Sequence["PartitionFile"]]) -> str:
+    """Hash of what the warehouse is built from: the content-addressed files of every dataset, and the SQL."""
+    digest = hashlib.sha256(source_version("dbt_like_sql", "resources/warehouse").encode())
+    for name, found in sorted(files.items()):
+        for file in found:
+            digest.update(f"{name}\0{sorted(file.keys.items())}\0{file.path.name}\n".encode())
+    return digest.hexdigest()
 
 
 def warehouse_assets(settings: Settings) -> list[dg.AssetsDefinition]:
@@ -84,8 +94,11 @@ def warehouse_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
         opened = lake.open()
         snapshot = Snapshot(opened, opened.resolve("main@"))
+        files = {name: dataset_files(snapshot, name) for name in LAKE_FILES}
+        version = _data_version(files)
+        before = context.instance.get_latest_materialization_event(dg.AssetKey(next(iter(models))))
         report = build_warehouse(
-            {name: dataset_files(snapshot, name) for name in LAKE_FILES},
+            files,
             MODELS,
             settings.warehouse_path,
             commit=snapshot.ref,
@@ -104,9 +117,10 @@ def warehouse_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                         columns=[dg.TableColumn(name, type=dtype) for name, dtype in table.columns]
                     ),
                     "lake_commit": report.commit,
+                    "published": version not in str(before and before.asset_materialization),
                     "file": dg.MetadataValue.path(str(report.path)),
                 },
-                data_version=dg.DataVersion(f"{report.commit}/{table.name}"),
+                data_version=dg.DataVersion(version),
                 check_results=[
                     dg.AssetCheckResult(
                         asset_key=table.name,

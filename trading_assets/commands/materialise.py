@@ -18,8 +18,10 @@ from trading_assets.settings import Settings
 @home_option
 def materialise(selection: str, partition: str | None, first: str | None, last: str | None, settings: Settings) -> None:
     """Materialise SELECTION (Dagster's syntax, e.g. 'm1_bars', 'm1_raw+', 'group:bars') in this process."""
-    if (partition is None) == (first is None and last is None) or (first is None) != (last is None):
-        raise click.UsageError("give either --partition KEY, or both --from KEY and --to KEY")
+    if (first is None) != (last is None) or (partition is not None and first is not None):
+        raise click.UsageError(
+            "give --partition KEY, or both --from KEY and --to KEY, or none for unpartitioned assets"
+        )
     from trading_assets.definitions import build_defs
 
     try:
