@@ -1,69 +1,89 @@
-"""Stopping: record first, then cancel at the broker until nothing is open."""
+"""Engaging the kill switch: recorded first, then every open order in scope cancelled, verified at the broker."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from resources.ledger import Ledger
-from trading.errors import OrderError
+from trading.accounts import AccountConfig
+from trading.errors import ConfigError
 from trading.ports.broker import Broker
 
-ATTEMPTS = 5
+_ATTEMPTS = 5
 
 
-class CancellationFailed(OrderError):
-    """Orders stay open at the broker although the kill switch is engaged: a person must act."""
+@dataclass(frozen=True)
+class Stopped:
+    """What engaging did.
+
+    Attributes:
+        newly: False where the same breach had engaged the switch before.
+        cancelled: orders cancelled by this call.
+        still_open: order_refs that the broker still works; empty unless it refuses to cancel.
+    """
+
+    scope: str
+    newly: bool
+    cancelled: int
+    still_open: tuple[str, ...]
+
+    def __str__(self) -> str:
+        left = f"{len(self.still_open)} still open" if self.still_open else "none is open any more"
+        return f"{self.cancelled} orders in scope {self.scope} cancelled, {left}"
 
 
-def stop(
+def engage(
     ledger: Ledger,
-    brokers: Mapping[str, Broker],
+    accounts: Sequence[tuple[AccountConfig, Broker]],
+    *,
     scope: str,
     reason: str,
     by: str,
     at: dt.datetime,
     breach_id: str | None = None,
-) -> int:
-    """Engage the kill switch of ``scope`` and cancel every working entry in it; how many. Exits stay at the broker.
+) -> Stopped:
+    """Stop sending in ``scope`` and cancel what is open there. Positions keep their stops. Safe to repeat.
+
+    The cancellations reach the ledger with the broker's next events, in their order, when the router runs again.
 
     Args:
-        brokers: by account name.
-        scope: ``global``, ``account:<name>``, ``variant:<name>`` or ``book:<account>/<variant>``.
-        breach_id: see :meth:`resources.ledger.LedgerWriter.engage`.
+        scope: ``global``, ``account:NAME``, ``variant:NAME`` or ``book:ACCOUNT/VARIANT``.
+        accounts: every configured account with its broker; those outside the scope are left alone.
 
     Raises:
-        CancellationFailed: an order is still open after several cancellations; the switch is engaged all the same.
+        ConfigError: the scope names an account or variant that is not configured.
+        LedgerUnavailable: the switch could not be recorded; nothing was cancelled then.
     """
-    ledger.engage(scope, reason, by, at, breach_id)
-    kind, _, name = scope.partition(":")
-    count = 0
-    for account, broker in sorted(brokers.items()):
-        if kind == "global" or (kind == "account" and name == account):
-            count += cancel_until_none(broker, account, None, at)
-        elif kind == "variant":
-            count += cancel_until_none(broker, account, name, at)
-        elif kind == "book" and name.split("/")[0] == account:
-            count += cancel_until_none(broker, account, name.split("/")[1], at)
-    return count
+    books = [
+        (config, broker, variant)
+        for config, broker in accounts
+        for variant in sorted(config.variants)
+        if _covers(scope, config.name, variant)
+    ]
+    if not books:
+        raise ConfigError(f"kill switch scope {scope!r} covers no book; there are {_known(accounts)}")
+    newly = ledger.engage(scope, reason, by, at, breach_id)
+    cancelled, still_open = 0, set[str]()
+    for config, broker, variant in books:
+        for _ in range(_ATTEMPTS):
+            cancelled += broker.cancel_all(config.name, at, variant, "kill_switch")
+            left = {
+                order.order_ref
+                for order in broker.open_orders(config.name)
+                if order.variant == variant and order.status == "working"
+            }
+            if not left:
+                break
+        still_open |= left
+    return Stopped(scope, newly, cancelled, tuple(sorted(still_open)))
 
 
-def cancel_until_none(
-    broker: Broker, account: str, variant: str | None, at: dt.datetime, between: Callable[[], None] | None = None
-) -> int:
-    """Cancel the working entries of an account or book, and look whether they are gone; how many.
+def _covers(scope: str, account: str, variant: str) -> bool:
+    return scope in ("global", f"account:{account}", f"variant:{variant}", f"book:{account}/{variant}")
 
-    Raises:
-        CancellationFailed: some are still there after ``ATTEMPTS`` rounds.
-    """
-    count, left = 0, []
-    for _ in range(ATTEMPTS):
-        count += broker.cancel_all(account, at, variant, "kill_switch")
-        if between is not None:
-            between()
-        orders = broker.open_orders(account)
-        left = [o.order_ref for o in orders if o.status == "working" and variant in (None, o.variant)]
-        if not left:
-            return count
-    raise CancellationFailed(
-        f"account {account}, book {variant or 'any'}: {len(left)} orders are still open after {ATTEMPTS} cancellations, "
-        f"the first {left[0]}; cancel them at the broker"
-    )
+
+def _known(accounts: Sequence[tuple[AccountConfig, Broker]]) -> str:
+    scopes = ["global"]
+    for config, _ in accounts:
+        scopes += [f"account:{config.name}", *(f"book:{config.name}/{name}" for name in sorted(config.variants))]
+    return ", ".join(scopes)

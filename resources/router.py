@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from resources.brokers.simulated import SimulatedBroker
-from resources.kill_switch import cancel_until_none
+from resources.cancellation import cancel_until_none
 from resources.ledger import Ledger, LedgerWriter, RiskEvent, Worth
 from resources.reconcile import Difference, reconcile, risk_events
 from resources.session_state import SessionState
@@ -111,7 +111,7 @@ class Router:
             SessionPassed: an unsent intent stands on a bar that its book has left behind.
             OrderError: an intent of another account or session, or without its bar; bars of another session.
             BrokerUnavailable: the outcome of a submission is not known; call again to go on.
-            CancellationFailed: the switch is engaged and orders are still open.
+            CancellationFailed: the switch is engaged and orders are still open (:mod:`resources.cancellation`).
             LedgerUnavailable: nothing more is sent.
         """
         play = _Play(self, account, session, variants, bars)

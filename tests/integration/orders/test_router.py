@@ -8,10 +8,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from resources.kill_switch import CancellationFailed, stop
+from resources.cancellation import CancellationFailed
+from resources.kill_switch import engage
 from resources.reconcile import reconcile
 from resources.router import SessionPassed
-from trading.errors import OrderError
+from trading.errors import ConfigError, OrderError
 from trading.orders import OrderState
 from trading.ports.broker import BrokerUnavailable
 
@@ -245,13 +246,18 @@ def test_stopping_records_first_and_cancels_what_is_in_scope(tmp_path: Path) -> 
 
     assert working() == {"one", "two"}
     positions = desk.broker.positions("paper")
-    with pytest.raises(CancellationFailed):
-        stop(desk.ledger, {"paper": Deaf(desk.broker)}, "book:paper/one", "drill", "Ada", NOON)
-    assert desk.ledger.is_engaged("paper", "one")
-    assert stop(desk.ledger, {"paper": desk.broker}, "book:paper/one", "drill", "Ada", NOON) > 0
+
+    def stop(broker, scope: str):
+        return engage(desk.ledger, [(desk.account, broker)], scope=scope, reason="drill", by="Ada", at=NOON)
+
+    deaf = stop(Deaf(desk.broker), "book:paper/one")
+    assert deaf.cancelled == 0 and len(deaf.still_open) > 0 and desk.ledger.is_engaged("paper", "one")
+    heard = stop(desk.broker, "book:paper/one")
+    assert heard.cancelled > 0 and heard.still_open == ()
     assert working() == {"two"} and not desk.ledger.is_engaged("paper", "two")
-    assert stop(desk.ledger, {"other": desk.broker}, "account:paper", "drill", "Ada", NOON) == 0
-    assert stop(desk.ledger, {"paper": desk.broker}, "global", "drill", "Ada", NOON) > 0
+    with pytest.raises(ConfigError, match="covers no book"):
+        stop(desk.broker, "account:other")
+    assert stop(desk.broker, "global").cancelled > 0
     assert working() == set() and desk.broker.positions("paper") == positions
     assert desk.route(SECOND).differences == ()
 
