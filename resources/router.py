@@ -144,6 +144,7 @@ class _Play:
         self.acknowledged: list[OrderIntent] = []
         self.known: dict[str, OrderIntent] = {}
         self.stopped: set[str] = set()
+        self.last_close: dict[tuple[str, str], float] = {}
         self.sent = self.entries = self.exits = 0
         self.refused: Counter[str] = Counter()
         self.breaches: list[Breach] = []
@@ -208,15 +209,22 @@ class _Play:
         self.reconciled = not before
         if self.done:
             return self._report(True, tuple(before))
+        self.last_close = {
+            (position.variant, position.symbol): position.last_price
+            for position in self.broker.positions(self.account.name)
+        }
         waiting = self._waiting()
         prices = self._setup_prices(waiting)
         times = sorted({intent.valid_from for intent in waiting} | self._clock_times() | {self.close})
         spans = {name: self._spans(name, times) for name in self.variants}
         for number, at in enumerate(times):
-            for name in sorted(self.variants):
-                if number in spans[name]:
-                    self.broker.advance(self.account.name, name, spans[name][number])
+            due = {name: spans[name][number] for name in sorted(self.variants) if number in spans[name]}
+            for moment, parts in self._pieces(due, at):
+                for name, part in parts.items():
+                    self.broker.advance(self.account.name, name, part.drop("_end"))
                     self.fault("advanced")
+                if moment < at:
+                    self._step(moment, [], prices)
             self._guard_close(at)
             self._step(at, [intent for intent in waiting if intent.valid_from == at], prices)
         with self.ledger.write() as w:
@@ -276,9 +284,57 @@ class _Play:
         if clock is not None:
             frame = frame.filter(pl.col("Timestamp") > clock)
         steps = pl.Series("_end", list(times), dtype=pl.Datetime("us", "UTC"))
-        frame = frame.with_columns(_span=steps.search_sorted(frame["_end"], side="left")).drop("_end")
+        frame = frame.with_columns(_span=steps.search_sorted(frame["_end"], side="left"))
         parts = frame.partition_by("_span", as_dict=True, include_key=False, maintain_order=True)
         return {int(key[0]): part for key, part in parts.items()}
+
+    def _pieces(
+        self, due: Mapping[str, pl.DataFrame], at: dt.datetime
+    ) -> list[tuple[dt.datetime, dict[str, pl.DataFrame]]]:
+        """Bars until ``at`` in one go, or by bar end where a breaker could trip on the way.
+
+        Breakers hold for every fill. Between two sendings nothing has to be looked at as long as the worst that the bars
+        could do to fully invested books leaves the limits untouched.
+        """
+        if not due or not self._could_breach(due):
+            return [(at, dict(due))] if due else []
+        pieces: dict[dt.datetime, dict[str, pl.DataFrame]] = {}
+        for name, span in due.items():
+            for key, part in span.partition_by("_end", as_dict=True, maintain_order=True).items():
+                pieces.setdefault(key[0], {})[name] = part
+        return sorted(pieces.items(), key=lambda piece: piece[0])
+
+    def _could_breach(self, due: Mapping[str, pl.DataFrame]) -> bool:
+        if self.stopped >= set(self.variants):
+            return False
+        limits, total, worst_total = self.account.breakers, 0.0, 0.0
+        values = self.broker.account_values(self.account.name)
+        books = self.state.books(values)
+        for name, book in books.items():
+            worst = 0.0
+            if name in due:
+                replay = self.variants[name].replay
+                costs = 2 * (replay.costs.fees_bps + replay.costs.slippage_bps) / 10_000
+                worst = max(book.equity, 0.0) * replay.max_leverage * (self._widest_move(name, due[name]) + costs)
+            floor = book.capital * (1 - limits.drawdown_pct / 100)
+            if name not in self.stopped and book.equity - worst <= floor:
+                return True
+            total, worst_total = total + book.equity, worst_total + worst
+        start = sum(book.start_equity for book in books.values())
+        seed = sum(book.capital for book in books.values())
+        floor = max(start * (1 - limits.daily_loss_pct / 100), seed * (1 - limits.drawdown_pct / 100))
+        return total - worst_total <= floor
+
+    def _widest_move(self, name: str, span: pl.DataFrame) -> float:
+        """Largest of the Symbols' ranges as a share of their lowest price, the Close before the span counted."""
+        ranges = span.group_by("Symbol").agg(pl.col("High").max(), pl.col("Low").min(), pl.col("Close").last())
+        widest = 0.0
+        for symbol, high, low, close in ranges.iter_rows():
+            before = self.last_close.get((name, symbol), low)
+            bottom = min(low, before)
+            widest = max(widest, (max(high, before) - bottom) / bottom)
+            self.last_close[name, symbol] = close
+        return widest
 
     def _setup_prices(self, waiting: Sequence[OrderIntent]) -> dict[tuple[str, str, dt.datetime], float]:
         """Close of every setup bar, by (variant, Symbol, Timestamp)."""

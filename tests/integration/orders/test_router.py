@@ -117,6 +117,25 @@ def test_a_daily_loss_stops_everything_and_cancels_what_is_open(desk) -> None:
     assert desk.route(SECOND).sent == 0
 
 
+@pytest.mark.parametrize("limits", [{"daily_loss_pct": 0.1}, {"drawdown_pct": 0.1}])
+def test_nothing_is_entered_after_the_fill_that_broke_a_limit(tmp_path: Path, limits: dict[str, float]) -> None:
+    """Orders rest for hours here: without a look at every bar they would fill long after the breach."""
+    config = kit.replay_config()
+    desk = kit.make_desk(tmp_path, [kit.TestVariant("a", config)], symbols=kit.SYMBOLS, share=0.02)
+    with_account(desk, breakers={"daily_loss_pct": 90.0, "drawdown_pct": 90.0} | limits)
+    steps = []
+    desk.router._fault = lambda point: steps.append(point) if point == "step_committed" else None
+    report = desk.route(FIRST)
+    assert len(report.breaches) >= 1
+    switch = desk.ledger.engaged_switches()[-1]
+    fills = desk.ledger.fills("paper")
+    entries = [f.at for f in fills if f.leg == "entry"]
+    assert max(entries) + dt.timedelta(minutes=5) <= switch.at
+    # the equity that the breaker saw is that of its own bar, not of a later one
+    before = sum(f.realised for f in fills if f.at + dt.timedelta(minutes=5) < switch.at)
+    assert before > -10.0 * 1.5 and switch.at < kit.CALENDAR.close(FIRST)
+
+
 def test_orders_that_will_not_be_cancelled_are_a_person_s_business(tmp_path: Path) -> None:
     variant = kit.TestVariant("risk", kit.replay_config())
     desk = kit.make_desk(tmp_path, [variant], symbols=kit.SYMBOLS, share=0.5)
