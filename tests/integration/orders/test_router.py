@@ -117,23 +117,36 @@ def test_a_daily_loss_stops_everything_and_cancels_what_is_open(desk) -> None:
     assert desk.route(SECOND).sent == 0
 
 
-@pytest.mark.parametrize("limits", [{"daily_loss_pct": 0.1}, {"drawdown_pct": 0.1}])
-def test_nothing_is_entered_after_the_fill_that_broke_a_limit(tmp_path: Path, limits: dict[str, float]) -> None:
-    """Orders rest for hours here: without a look at every bar they would fill long after the breach."""
-    config = kit.replay_config()
-    desk = kit.make_desk(tmp_path, [kit.TestVariant("a", config)], symbols=kit.SYMBOLS, share=0.02)
+@pytest.mark.parametrize(
+    ("limits", "breaker"), [({"daily_loss_pct": 5.0}, "daily_loss"), ({"drawdown_pct": 5.0}, "drawdown")]
+)
+def test_nothing_is_entered_after_the_fill_that_broke_a_limit(tmp_path: Path, limits, breaker: str) -> None:
+    """AAA loses 6 % of the book on its third bar; BBB's order, placed long before, would fill on the fifth."""
+    desk = kit.make_desk(tmp_path, [kit.TestVariant("v", kit.replay_config(sizing={"mode": "fixed", "qty": 50}))])
     with_account(desk, breakers={"daily_loss_pct": 90.0, "drawdown_pct": 90.0} | limits)
-    steps = []
-    desk.router._fault = lambda point: steps.append(point) if point == "step_committed" else None
+    desk.account = desk.account.model_copy(
+        update={"limits": desk.account.limits.model_copy(update={"hard_stop_pct": 50.0})}
+    )
+    start = kit.CALENDAR.open(FIRST)
+    paths = {
+        "AAA": [(100, 100, 100, 100), (100, 101, 100, 101), (89, 89, 88, 88), (88, 88, 88, 88), (88, 88, 88, 88)],
+        "BBB": [(100, 100, 100, 100)] * 4 + [(100, 102, 100, 102)],
+    }
+    rows = [
+        (symbol, start + dt.timedelta(minutes=5 * i), *map(float, bar), 100, FIRST)
+        for symbol, path in paths.items()
+        for i, bar in enumerate(path)
+    ]
+    desk.bars["v"] = pl.DataFrame(rows, schema=desk.bars["v"].schema, orient="row")
+    schema = desk.signals["v"].schema
+    levels = {"long_entry": 101.0, "sl_long": 90.0}
+    signals = [{"Symbol": s, "Timestamp": start, "session": FIRST, **levels} for s in paths]
+    desk.signals["v"] = pl.DataFrame([{n: row.get(n) for n in schema} for row in signals], schema=schema)
     report = desk.route(FIRST)
-    assert len(report.breaches) >= 1
-    switch = desk.ledger.engaged_switches()[-1]
-    fills = desk.ledger.fills("paper")
-    entries = [f.at for f in fills if f.leg == "entry"]
-    assert max(entries) + dt.timedelta(minutes=5) <= switch.at
-    # the equity that the breaker saw is that of its own bar, not of a later one
-    before = sum(f.realised for f in fills if f.at + dt.timedelta(minutes=5) < switch.at)
-    assert before > -10.0 * 1.5 and switch.at < kit.CALENDAR.close(FIRST)
+    assert {b.breaker for b in report.breaches} == {breaker}
+    assert report.outcomes == {"filled": 1, "cancelled": 1}
+    assert {(f.symbol, f.reason) for f in desk.ledger.fills("paper")} == {("AAA", "entry"), ("AAA", "sl")}
+    assert desk.ledger.engaged_switches()[0].at == start + dt.timedelta(minutes=15)
 
 
 def test_orders_that_will_not_be_cancelled_are_a_person_s_business(tmp_path: Path) -> None:
