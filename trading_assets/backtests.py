@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _SESSIONS_A_YEAR = 253
 # The look-ahead check that goes into an as-of session's evidence: small, because there is one a session. The asset check
 # `causality` on the signals looks longer and harder.
-_CAUSALITY = {"cuts": 2, "seed": 0, "max_bars": 800}
+_CAUSALITY_CUTS, _CAUSALITY_SEED, _CAUSALITY_BARS = 2, 0, 800
 
 
 @dataclass(frozen=True)
@@ -186,9 +186,16 @@ def _evidence(inputs: _Inputs, as_of: dt.date, calendar: "SessionCalendar") -> _
         longest = (horizon, result)
     metrics = pl.DataFrame(rows, schema_overrides=_METRIC_TYPES, infer_schema_length=None)
     recent = inputs.bars(inputs.sessions[0], as_of).filter(pl.col("complete"))
-    causality = check_causality(variant.implementation, recent, variant.params, **_CAUSALITY)
+    causality = check_causality(
+        variant.implementation,
+        recent,
+        variant.params,
+        cuts=_CAUSALITY_CUTS,
+        seed=_CAUSALITY_SEED,
+        max_bars=_CAUSALITY_BARS,
+    )
     label = run_label(variant, longest[1].metrics if longest else None)
-    days = [day for day in inputs.sessions if day <= as_of]
+    reach = [day for day in inputs.sessions if day <= as_of]
     manifest = {
         "variant": variant.model_dump(mode="json"),
         "strategy_version": variant.strategy_version,
@@ -197,12 +204,14 @@ def _evidence(inputs: _Inputs, as_of: dt.date, calendar: "SessionCalendar") -> _
         "currency": "USD",
         "code_version": research_version(),
         "inputs": {
-            inputs.bars_asset: inputs.history.fingerprint(inputs.bars_asset, days),
-            "signals": inputs.history.fingerprint("signals", days, {"variant": variant.name}),
+            inputs.bars_asset: inputs.history.fingerprint(inputs.bars_asset, reach),
+            "signals": inputs.history.fingerprint("signals", reach, {"variant": variant.name}),
         },
         "causality": {
             "passed": causality.passed,
-            **_CAUSALITY,
+            "cuts": _CAUSALITY_CUTS,
+            "seed": _CAUSALITY_SEED,
+            "bars": causality.bars,
             "signals": causality.signals,
             "conclusive": causality.conclusive,
         },

@@ -1,0 +1,92 @@
+"""`trading status`, `kill`, `resume`: what an operator does in a hurry."""
+
+import sys
+
+import click
+
+from trading_assets.commands.options import home_option
+from trading_assets.settings import Settings
+
+
+@click.command()
+@home_option
+def status(settings: Settings) -> None:
+    """Stages, kill switches, open orders and positions of every account."""
+    from resources.ledger import Ledger
+    from trading_assets.configured import account, account_names, variant_names
+    from trading_assets.definitions import configured_resources
+    from trading_assets.stages import stage_at
+
+    ledger = Ledger(settings.ledger_url)
+    for name in variant_names(settings):
+        standing = stage_at(settings, ledger, name)
+        since = f" since session {standing.since}" if standing.since else ""
+        click.echo(f"variant {name}: {standing.stage}{since}, version {standing.strategy_version}")
+    switches = ledger.engaged_switches()
+    for switch in switches:
+        click.secho(f"KILL SWITCH {switch.scope}: {switch.reason} (by {switch.by}, {switch.at})", fg="red")
+    if not switches:
+        click.echo("kill switch: not engaged")
+    brokers = configured_resources(settings)["brokers"]
+    for name in account_names(settings):
+        broker = brokers.open(account(settings, name))
+        working = [order for order in broker.open_orders(name) if order.status == "working"]
+        positions = broker.positions(name)
+        click.echo(f"account {name}: {len(working)} open orders, {len(positions)} positions")
+        for order in working:
+            side = "buy" if order.side > 0 else "sell"
+            click.echo(f"  order {order.order_ref} {order.variant}: {side} {order.qty:g} {order.symbol}")
+        for position in positions:
+            click.echo(
+                f"  position {position.variant}: {position.side * position.qty:g} {position.symbol} from "
+                f"{position.entry_price:.4f}, unrealised {position.unrealised:+.2f}"
+            )
+
+
+@click.command()
+@click.argument("scope", default="global")
+@click.option("--reason", required=True, help="What happened, for the record.")
+@click.option("--by", required=True, help="Your name.")
+@home_option
+def kill(scope: str, reason: str, by: str, settings: Settings) -> None:
+    """Engage the kill switch for SCOPE: global, account:NAME, variant:NAME or book:ACCOUNT/VARIANT.
+
+    Recorded first, then every open order in scope is cancelled. Positions keep their protective stops.
+    """
+    from resources.clock import SystemClock
+    from resources.kill_switch import engage
+    from resources.ledger import Ledger
+    from trading_assets.configured import account, account_names
+    from trading_assets.definitions import configured_resources
+
+    brokers = configured_resources(settings)["brokers"]
+    configs = [account(settings, name) for name in account_names(settings)]
+    outcome = engage(
+        Ledger(settings.ledger_url),
+        [(config, brokers.open(config)) for config in configs],
+        scope=scope,
+        reason=reason,
+        by=by,
+        at=SystemClock().now(),
+    )
+    click.echo(str(outcome))
+    if outcome.still_open:
+        click.secho(f"still open at the broker, cancel by hand: {', '.join(outcome.still_open)}", fg="red", err=True)
+        sys.exit(1)
+    click.echo(f"new orders are refused until: trading resume {scope} --by NAME --reason TEXT")
+
+
+@click.command()
+@click.argument("scope", default="global")
+@click.option("--reason", required=True, help="Why it is safe again.")
+@click.option("--by", required=True, help="Your name.")
+@home_option
+def resume(scope: str, reason: str, by: str, settings: Settings) -> None:
+    """Release the kill switch of SCOPE. Orders that were cancelled stay cancelled."""
+    from resources.clock import SystemClock
+    from resources.ledger import Ledger
+
+    ledger = Ledger(settings.ledger_url)
+    ledger.release(scope, by, reason, SystemClock().now())
+    left = ledger.engaged_switches()
+    click.echo(f"released {scope}" + (f"; still engaged: {', '.join(item.scope for item in left)}" if left else ""))
