@@ -16,6 +16,7 @@ from resources.brokers.simulated import SimulatedBroker
 from resources.cancellation import cancel_until_none
 from resources.ledger import Ledger, LedgerWriter, RiskEvent, Worth
 from resources.reconcile import Difference, reconcile, risk_events
+from resources.session_bars import setup_prices, spans_between, widest_move
 from resources.session_state import SessionState
 from trading.accounts import AccountConfig
 from trading.bars.resample import timeframe_minutes
@@ -144,7 +145,7 @@ class _Play:
         self.acknowledged: list[OrderIntent] = []
         self.known: dict[str, OrderIntent] = {}
         self.stopped: set[str] = set()
-        self.last_close: dict[tuple[str, str], float] = {}
+        self.last_close: dict[str, dict[str, float]] = {}
         self.sent = self.entries = self.exits = 0
         self.refused: Counter[str] = Counter()
         self.breaches: list[Breach] = []
@@ -209,14 +210,17 @@ class _Play:
         self.reconciled = not before
         if self.done:
             return self._report(True, tuple(before))
-        self.last_close = {
-            (position.variant, position.symbol): position.last_price
-            for position in self.broker.positions(self.account.name)
-        }
+        for position in self.broker.positions(self.account.name):
+            self.last_close.setdefault(position.variant, {})[position.symbol] = position.last_price
         waiting = self._waiting()
-        prices = self._setup_prices(waiting)
+        prices = setup_prices(self.bars, waiting)
         times = sorted({intent.valid_from for intent in waiting} | self._clock_times() | {self.close})
-        spans = {name: self._spans(name, times) for name in self.variants}
+        spans = {
+            name: spans_between(
+                self.bars[name], self.length[name], self.close, times, self.broker.clock(self.account.name, name)
+            )
+            for name in self.variants
+        }
         for number, at in enumerate(times):
             due = {name: spans[name][number] for name in sorted(self.variants) if number in spans[name]}
             for moment, parts in self._pieces(due, at):
@@ -271,23 +275,6 @@ class _Play:
         minutes = {self.account.moc_guard_minutes, self.account.flatten_minutes} - {0.0}
         return {self.close - dt.timedelta(minutes=m) for m in minutes} - {self.close}
 
-    def _spans(self, name: str, times: Sequence[dt.datetime]) -> dict[int, pl.DataFrame]:
-        """Bars still to be played, by the number of the first of ``times`` at which they are complete."""
-        frame = self.bars[name]
-        if frame.is_empty():
-            return {}
-        end = (pl.col("Timestamp") + self.length[name]).clip(upper_bound=pl.lit(self.close))
-        frame = frame.sort("Symbol", "Timestamp").with_columns(
-            session_end=pl.col("Timestamp") == pl.col("Timestamp").max().over("Symbol"), _end=end
-        )
-        clock = self.broker.clock(self.account.name, name)
-        if clock is not None:
-            frame = frame.filter(pl.col("Timestamp") > clock)
-        steps = pl.Series("_end", list(times), dtype=pl.Datetime("us", "UTC"))
-        frame = frame.with_columns(_span=steps.search_sorted(frame["_end"], side="left"))
-        parts = frame.partition_by("_span", as_dict=True, include_key=False, maintain_order=True)
-        return {int(key[0]): part for key, part in parts.items()}
-
     def _pieces(
         self, due: Mapping[str, pl.DataFrame], at: dt.datetime
     ) -> list[tuple[dt.datetime, dict[str, pl.DataFrame]]]:
@@ -315,7 +302,11 @@ class _Play:
             if name in due:
                 replay = self.variants[name].replay
                 costs = 2 * (replay.costs.fees_bps + replay.costs.slippage_bps) / 10_000
-                worst = max(book.equity, 0.0) * replay.max_leverage * (self._widest_move(name, due[name]) + costs)
+                worst = (
+                    max(book.equity, 0.0)
+                    * replay.max_leverage
+                    * (widest_move(due[name], self.last_close.setdefault(name, {})) + costs)
+                )
             floor = book.capital * (1 - limits.drawdown_pct / 100)
             if name not in self.stopped and book.equity - worst <= floor:
                 return True
@@ -324,28 +315,6 @@ class _Play:
         seed = sum(book.capital for book in books.values())
         floor = max(start * (1 - limits.daily_loss_pct / 100), seed * (1 - limits.drawdown_pct / 100))
         return total - worst_total <= floor
-
-    def _widest_move(self, name: str, span: pl.DataFrame) -> float:
-        """Largest of the Symbols' ranges as a share of their lowest price, the Close before the span counted."""
-        ranges = span.group_by("Symbol").agg(pl.col("High").max(), pl.col("Low").min(), pl.col("Close").last())
-        widest = 0.0
-        for symbol, high, low, close in ranges.iter_rows():
-            before = self.last_close.get((name, symbol), low)
-            bottom = min(low, before)
-            widest = max(widest, (max(high, before) - bottom) / bottom)
-            self.last_close[name, symbol] = close
-        return widest
-
-    def _setup_prices(self, waiting: Sequence[OrderIntent]) -> dict[tuple[str, str, dt.datetime], float]:
-        """Close of every setup bar, by (variant, Symbol, Timestamp)."""
-        wanted = {(i.variant, i.symbol, i.setup_time) for i in waiting}
-        prices = {}
-        for name, frame in self.bars.items():
-            columns = (frame[column].to_list() for column in ("Symbol", "Timestamp", "Close"))
-            for symbol, at, close in zip(*columns, strict=True):
-                if (name, symbol, at) in wanted:
-                    prices[name, symbol, at] = close
-        return prices
 
     def _guard_close(self, at: dt.datetime) -> None:
         """What happens at fixed times before the close: entries lose their validity, positions are flattened."""
