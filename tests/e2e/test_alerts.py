@@ -54,7 +54,7 @@ def test_each_failure_rings_once_across_restarts_and_in_files_without_a_token(
     tmp_path: Path, processes: Processes
 ) -> None:
     home = tmp_path / "home"
-    days = SyntheticMarket(seed=7, symbols=2, sessions=3).sessions
+    days = SyntheticMarket(seed=7, symbols=3, sessions=3).sessions
     with slack_server() as slack:
         make_home(
             home,

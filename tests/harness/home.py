@@ -15,7 +15,7 @@ def make_home(
     home: Path,
     *,
     sessions: int = 6,
-    symbols: int = 2,
+    symbols: int = 3,
     injections: Sequence[Injection] = (),
     settings: Mapping[str, Any] | None = None,
 ) -> list[dt.date]:
