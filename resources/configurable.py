@@ -47,7 +47,7 @@ class LakeResource(dg.ConfigurableResource["LakeResource"]):
         """Write-audit-publish for one step of one run."""
         from resources.lake.publish import Publisher
 
-        return Publisher(self.open(), run_id=context.run_id, code_version=code_version, clock=clock)
+        return Publisher(self.open(), run_id=context.run.run_id, code_version=code_version, clock=clock)
 
 
 class SourceResource(dg.ConfigurableResource["SourceResource"]):

@@ -93,12 +93,13 @@ def backtest_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition
             }
             return materialised(
                 publication,
+                found.metrics.height,
                 {
                     "label": found.label,
                     "horizon": found.longest or "none",
                     "causal": found.causal,
-                    **figures,
                     **(_plot(found, of_variant.variant, settings) if as_of == last[name] else {}),
+                    **figures,
                 },
                 reads=reads,
             )

@@ -61,7 +61,8 @@ def _resampled(
             )
             return materialised(
                 publication,
-                {},
+                bars.height,
+                {"symbols": bars["Symbol"].n_unique(), "incomplete_bars": int((~bars["complete"]).sum())},
                 reads={"m1_bars": pinned},
             )
 
@@ -121,6 +122,7 @@ def _quality(settings: Settings, sessions: dg.PartitionsDefinition[str]) -> dg.A
             below = quality.filter(~quality["passed"])
             return materialised(
                 publication,
+                quality.height,
                 {
                     "lowest_coverage": min(quality["coverage"].drop_nulls().to_list(), default=0.0),
                     "symbols_below_min_coverage": ", ".join(below["Symbol"].to_list()) or "none",

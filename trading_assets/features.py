@@ -67,6 +67,7 @@ def feature_assets(settings: Settings, sessions: dg.PartitionsDefinition[str]) -
             reasons = removed.group_by("removed_by").len().sort("removed_by")
             return materialised(
                 publication,
+                admitted.height,
                 {
                     "admitted": int(admitted["admitted"].sum()),
                     "removed": dg.MetadataValue.json(dict(reasons.iter_rows())),

@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -13,6 +13,11 @@ from trading_assets.dataset import dataset
 from trading_assets.materialise import Materialised, Skipped, materialise_partitions
 from trading_assets.publications import UpstreamMissing, contract_audit, materialised, read_upstream
 from trading_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from resources.lake.publish import Audit
+    from resources.lake.reading import Reader
+    from trading.bars import BarsRefused
 
 
 def market_data_assets(settings: Settings, sessions: dg.PartitionsDefinition[str]) -> list[dg.AssetsDefinition]:
@@ -47,6 +52,7 @@ def market_data_assets(settings: Settings, sessions: dg.PartitionsDefinition[str
             )
             return materialised(
                 publication,
+                raw.frame.height,
                 {
                     "source": files.name,
                     "symbols": raw.frame["Symbol"].n_unique(),
@@ -69,7 +75,7 @@ def market_data_assets(settings: Settings, sessions: dg.PartitionsDefinition[str
     def m1_bars(
         context: dg.AssetExecutionContext, lake: LakeResource, clock: ClockResource
     ) -> Iterator[dg.MaterializeResult[Any]]:
-        from trading.bars import assemble_m1
+        from trading.bars import BarsRefused, assemble_m1
 
         publisher = lake.publisher(context, platform_version(), clock.now)
         pinned = publisher.pin()
@@ -79,12 +85,20 @@ def market_data_assets(settings: Settings, sessions: dg.PartitionsDefinition[str
                 raw = read_upstream(publisher, pinned, "m1_raw", {"session": session})
             except UpstreamMissing as missing:
                 return Skipped(str(missing))
-            assembled = assemble_m1([raw], calendar=settings.calendar)
+            partition = {"session": session}
+            try:
+                assembled = assemble_m1([raw], calendar=settings.calendar)
+            except BarsRefused as refusal:
+                # what was refused stays where a person can look at it; the publisher names the tag in its error
+                publisher.publish(
+                    "m1_bars", partition, {"refused.parquet": raw}, audit=_refuse(refusal), inputs={"m1_raw": pinned}
+                )
+                raise
             if assembled.bars.is_empty():
                 return Skipped(f"no row of {session} lies inside the regular session ({raw.height} rows outside it)")
             publication = publisher.publish(
                 "m1_bars",
-                {"session": session},
+                partition,
                 {"data.parquet": assembled.bars, "report.parquet": assembled.report},
                 audit=contract_audit("m1_bars", f"m1_bars {session}"),
                 inputs={"m1_raw": pinned},
@@ -92,6 +106,7 @@ def market_data_assets(settings: Settings, sessions: dg.PartitionsDefinition[str
             report = assembled.report
             return materialised(
                 publication,
+                assembled.bars.height,
                 {
                     "symbols": report.height,
                     "exact_duplicates": int(report["exact_duplicates"].sum()),
@@ -103,3 +118,12 @@ def market_data_assets(settings: Settings, sessions: dg.PartitionsDefinition[str
         yield from materialise_partitions(context, "m1_bars", produce)
 
     return [m1_raw, m1_bars]
+
+
+def _refuse(refusal: "BarsRefused") -> "Audit":
+    """An audit that has made up its mind."""
+
+    def audit(_: "Reader") -> None:
+        raise refusal
+
+    return audit

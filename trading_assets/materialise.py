@@ -90,9 +90,9 @@ class PartitionRecorder:
                 partition=partition,
                 metadata={
                     "dagster/row_count": outcome.rows,
+                    **outcome.metadata,
                     "lake_commit": outcome.commit,
                     "published": outcome.published,
-                    **outcome.metadata,
                 },
                 tags=tags,
             )
@@ -180,7 +180,7 @@ def dimension_of(partition: str, dimension: str) -> str:
 def _refusal(error: TradingError) -> dict[str, Any]:
     details = {
         name: getattr(error, name)
-        for name in ("rule", "contract", "details", "quarantine_tag")
+        for name in ("rule", "contract", "details", "tag")
         if isinstance(getattr(error, name, None), str)
     }
     return {"error": type(error).__name__, **details}

@@ -172,6 +172,7 @@ class TradingDesk:
             self._pin(f"batch-{account}-{session}-{publication.data_version[:12]}", publication.commit_id)
         return materialised(
             publication,
+            len(intents),
             {
                 "account": account,
                 "orders": len(intents),
@@ -203,17 +204,18 @@ class TradingDesk:
         router = Router(self.ledger, self.brokers.open(config), calendar)
         report = router.route_session(config, session, intents, bars, variants)
         after, until = calendar.close(calendar.previous(session)), calendar.close(session)
+        events = events_frame(self.ledger.events_between(account, after, until))
         publication = self.publisher.publish(
             "order_routing",
             partition,
             {
-                "data.parquet": events_frame(self.ledger.events_between(account, after, until)),
+                "data.parquet": events,
                 "fills.parquet": fills_frame(self.ledger.fills(account, session=session)),
             },
             audit=None,
             inputs={"order_batch": self.history.pinned},
         )
-        return materialised(publication, self._routing_figures(report))
+        return materialised(publication, events.height, self._routing_figures(report))
 
     def reconcile(self, account: str, session: dt.date) -> Materialised | Skipped:
         """Differences between broker and ledger that were found in the session."""
@@ -236,7 +238,7 @@ class TradingDesk:
                 f"reconciliation {account} {session}: {len(found)} difference(s) between broker and ledger, the first "
                 f"{found[0].kind}: {found[0].detail}"
             )
-        return materialised(publication, {"account": account, "differences": 0})
+        return materialised(publication, 0, {"account": account, "differences": 0})
 
     def value(self, account: str, session: dt.date) -> Materialised | Skipped:
         """Worth of each book at the session's close, as the router recorded it."""
@@ -252,6 +254,7 @@ class TradingDesk:
         )
         return materialised(
             publication,
+            len(worth),
             {
                 "account": account,
                 "equity": sum(item.equity for item in worth),

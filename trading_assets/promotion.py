@@ -67,6 +67,7 @@ def promotion_assets(settings: Settings, partitions: dg.MultiPartitionsDefinitio
             last = decisions[-1]
             return materialised(
                 publication,
+                len(decisions),
                 {
                     "stage": last.to_stage,
                     "came_from": decisions[0].from_stage,

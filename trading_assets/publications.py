@@ -44,17 +44,20 @@ def contract_audit(contract: str, where: str, file: str = "data.parquet") -> "Au
 
 
 def materialised(
-    publication: "Publication", metadata: Mapping[str, Any], *, reads: Mapping[str, str] | None = None
+    publication: "Publication", rows: int, metadata: Mapping[str, Any], *, reads: Mapping[str, str] | None = None
 ) -> Materialised:
-    """What the asset's materialisation event says: the commit it made, those it read, and its own figures."""
+    """What the asset's materialisation event says: its own figures, then the commits it read and the one it made.
+
+    ``rows`` are those of the partition's main frame.
+    """
     return Materialised(
         data_version=publication.data_version,
         commit=publication.commit_id,
-        rows=publication.rows,
+        rows=rows,
         published=publication.published,
         metadata={
+            **metadata,
             **({"reads": dg.MetadataValue.json(dict(reads))} if reads else {}),
             "lake_paths": dg.MetadataValue.json(list(publication.paths)),
-            **metadata,
         },
     )

@@ -59,6 +59,7 @@ def report_assets(settings: Settings, sessions: dg.PartitionsDefinition[str]) ->
             page = write_pages(settings.reports_dir, session, files, facts.index_row(), settings.label)
             return materialised(
                 publication,
+                1,
                 {
                     "page": dg.MetadataValue.url(page.as_uri()),
                     "variants": len(facts.variants),

@@ -51,7 +51,9 @@ def prepare_dagster_home(settings: Settings) -> None:
     if not config.exists():
         partial = config.with_suffix(f".{os.getpid()}.part")
         partial.write_text(
-            "# Dagster's own bookkeeping for this home, in SQLite beside this file.\ntelemetry:\n  enabled: false\n"
+            "# Dagster's own bookkeeping for this home, in SQLite beside this file.\n"
+            "telemetry:\n  enabled: false\n"
+            "nux:\n  enabled: false\n"
         )
         partial.replace(config)
 

@@ -103,6 +103,7 @@ def signal_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition) 
             )
             return materialised(
                 publication,
+                frame.height,
                 {
                     "strategy_version": variant.strategy_version,
                     "config_hash": variant.config_hash,
