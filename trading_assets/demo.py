@@ -28,9 +28,10 @@ from trading_assets.runs import RunOutcome, contiguous, local_instance, run_job
 from trading_assets.settings import Settings
 
 if TYPE_CHECKING:
-    from trading.ports.sources import BarSource
+    from resources.sources.folder import FolderSource
 
 SYNTHETIC_SEED = 7
+_SKIPS_SHOWN = 8
 
 
 @dataclass
@@ -84,6 +85,11 @@ def run_demo(home: Path, data: Path | None, console: Console) -> DemoResult:
     )
     for problem in result.problems:
         console.print(f"[yellow]left out:[/yellow] {problem}")
+    skips = source.skips(settings.calendar)
+    for skip in skips[:_SKIPS_SHOWN]:
+        console.print(f"[yellow]skipped:[/yellow] {skip.file}: {skip.reason}")
+    if len(skips) > _SKIPS_SHOWN:
+        console.print(f"[yellow]skipped:[/yellow] and {len(skips) - _SKIPS_SHOWN} more, in the metadata of m1_raw")
 
     from trading_assets.definitions import build_defs
 
@@ -135,7 +141,7 @@ def _stages(settings: Settings, sessions: list[dt.date]) -> Iterator[_Stage]:
     yield _Stage("warehouse and report", REPORT_JOB, last_only, 2)
 
 
-def _prepare(home: Path, data: Path | None) -> tuple[Settings, "BarSource"]:
+def _prepare(home: Path, data: Path | None) -> tuple[Settings, "FolderSource"]:
     """Write the home's platform.yaml for this data and open the source."""
     from resources.sources.folder import FolderSource
 

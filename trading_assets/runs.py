@@ -12,6 +12,7 @@ from uuid import uuid4
 import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
+from trading_assets.materialise import CONTRACT_CHECK
 from trading_assets.settings import Settings
 
 Progress = Callable[[str, int], None]  # asset, partitions done since the last call
@@ -114,7 +115,7 @@ def outcome_of(result: dg.ExecuteInProcessResult) -> RunOutcome:
             counter[asset] = counter.get(asset, 0) + 1
         elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             check = event.asset_check_evaluation_data
-            if not check.passed and check.severity is dg.AssetCheckSeverity.ERROR:
+            if not check.passed and check.check_name == CONTRACT_CHECK:
                 refused[(check.asset_key.to_user_string(), check.partition or "")] = check.description or ""
         elif event.is_step_failure:
             data = event.step_failure_data

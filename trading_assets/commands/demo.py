@@ -85,8 +85,6 @@ def _say_published(console: Console, result: DemoResult) -> None:
     refused = {key: reason for outcome in result.outcomes for key, reason in outcome.refused.items()}
     for (asset, partition), reason in refused.items():
         console.print(f"[red]refused[/red] {asset} {partition}: {reason}")
-    for problem in result.problems:
-        console.print(f"[yellow]left out[/yellow] {problem}")
     for outcome in result.failed:
         for step, reason in outcome.failures.items():
             console.print(f"[red]failed[/red] {step}: {reason}")

@@ -5,6 +5,7 @@ import sys
 import click
 import dagster as dg
 
+from trading.errors import ConfigError
 from trading_assets.commands.options import home_option
 from trading_assets.runs import local_instance, run_job
 from trading_assets.settings import Settings
@@ -31,6 +32,15 @@ def materialise(selection: str, partition: str | None, first: str | None, last: 
         resolved = dg.Definitions.merge(job, dg.Definitions(jobs=[named])).resolve_job_def("materialise")
     except dg.DagsterError as error:
         raise click.UsageError(f"{selection!r} selects nothing that can run together: {error}") from None
+    partitions = resolved.partitions_def
+    for key in [found for found in (partition, first, last) if found is not None]:
+        if partitions is None:
+            raise click.UsageError(f"{selection} has no partitions; leave {key} out")
+        if not partitions.has_partition_key(key):
+            raise ConfigError(
+                f"{key!r} is no partition of {selection}: sessions of {settings.calendar} from {settings.first_session} to "
+                f"{settings.last_session or 'yesterday'} are, alone or as 'session|variant', 'account|session'"
+            )
     with local_instance(settings) as instance:
         outcome = run_job(resolved, instance, partition or first or "", partition or last or "")
     for asset in sorted({*outcome.published, *outcome.unchanged}):
