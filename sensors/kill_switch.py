@@ -1,20 +1,30 @@
 """The second line of the kill switch: worth that breaches a limit requests the kill-switch job. The router is the first."""
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from jobs.kill_switch import kill_switch_run_config
 from resources.configurable import LedgerResource
-from trading.risk.breakers import Breach
+
+if TYPE_CHECKING:
+    from trading.risk.breakers import Breach  # brings numpy, which loading the definitions does without
 
 KILL_SWITCH_SENSOR = "kill_switch"
+# So often a kill-switch run that failed is asked for again; each failure has rung by then.
+MOST_ATTEMPTS = 10
+_BREACH_TAG = "breach_id"
 
-FindBreaches = Callable[[LedgerResource], Sequence[Breach]]
+FindBreaches = Callable[[LedgerResource], Sequence["Breach"]]
 
 
 def kill_switch_sensor(job: dg.JobDefinition, find_breaches: FindBreaches) -> dg.SensorDefinition:
-    """Requests ``job`` once per breach; the run key is the breach id, so a restart does not ask again."""
+    """Requests ``job`` once per breach, and again after a run of it that failed.
+
+    The run key is the breach id, so a restart does not ask again, and neither does a breach that a person has released:
+    its worth stays on record.
+    """
 
     @dg.sensor(
         name=KILL_SWITCH_SENSOR,
@@ -25,19 +35,32 @@ def kill_switch_sensor(job: dg.JobDefinition, find_breaches: FindBreaches) -> dg
     )
     def kill_switch(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SensorResult:
         breaches = find_breaches(ledger)
-        for breach in breaches:
-            context.log.error(breach.says)
         if not breaches:
             return dg.SensorResult(skip_reason="every account is within its limits")
-        return dg.SensorResult(
-            run_requests=[
-                dg.RunRequest(
-                    run_key=breach.breach_id,
-                    run_config=kill_switch_run_config(breach.scope, breach.says, "sensor", breach.breach_id),
-                    tags={"breach_id": breach.breach_id},
+        requests = []
+        for breach in breaches:
+            context.log.error(breach.says)
+            run_key = _next_run_key(context.instance, job.name, breach.breach_id)
+            if run_key is not None:
+                requests.append(
+                    dg.RunRequest(
+                        run_key=run_key,
+                        run_config=kill_switch_run_config(breach.scope, breach.says, "sensor", breach.breach_id),
+                        tags={_BREACH_TAG: breach.breach_id},
+                    )
                 )
-                for breach in breaches
-            ]
-        )
+        if not requests:
+            return dg.SensorResult(skip_reason=f"asked for already: {', '.join(found.says for found in breaches)}")
+        return dg.SensorResult(run_requests=requests)
 
     return kill_switch
+
+
+def _next_run_key(instance: dg.DagsterInstance, job: str, breach_id: str) -> str | None:
+    """Under which key to ask for the breach now; None where a run of it is under way, succeeded, or was cancelled."""
+    statuses = [
+        run.status for run in instance.get_runs(filters=dg.RunsFilter(job_name=job, tags={_BREACH_TAG: breach_id}))
+    ]
+    if any(status is not dg.DagsterRunStatus.FAILURE for status in statuses) or len(statuses) >= MOST_ATTEMPTS:
+        return None
+    return f"{breach_id}:attempt-{len(statuses) + 1}" if statuses else breach_id

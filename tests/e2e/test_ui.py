@@ -64,7 +64,7 @@ def test_the_pages_of_the_graph_of_an_asset_and_of_its_checks_show_what_is_there
     assert installation.wait_for_run(run, 120).status == "SUCCESS"
     pages = {
         "graph": ("/asset-groups", ["market_data", "bars", "promotion", "orders", "warehouse"]),
-        "asset": ("/assets/m1_bars", [sessions[0], "symbols", "lowest_coverage", "Minutes of the regular session"]),
+        "asset": ("/assets/m1_bars", [sessions[0], "exact_duplicates", "Minutes of the regular session"]),
         "checks": ("/assets/m1_bars?view=checks", ["contract", "every_partition_kept", "Passed"]),
         "partitions": ("/assets/m1_bars?view=partitions", ["Materialized"]),
         "lineage": ("/assets/m1_bars?view=lineage", ["m1_raw", "m5_bars"]),
