@@ -145,6 +145,7 @@ def _prepare(home: Path, data: Path | None) -> tuple[Settings, "FolderSource"]:
     """Write the home's platform.yaml for this data and open the source."""
     from resources.sources.folder import FolderSource
 
+    home = home.resolve()
     home.mkdir(parents=True, exist_ok=True)
     if data is None:
         from resources.sources.synthetic_package import write_package
@@ -159,7 +160,7 @@ def _prepare(home: Path, data: Path | None) -> tuple[Settings, "FolderSource"]:
     sessions = sorted(source.sessions(calendar))
     content: dict[str, object] = {
         "label": source.label or f"{folder.name}: minutes of {folder}",
-        "source": {"kind": "folder", "path": str(folder)},
+        "source": {"kind": "folder", "path": "data" if data is None else str(folder)},
         "promotion_policy": "demo/promotion.yaml",
         "universe": "demo/universe.yaml",
     }
