@@ -54,7 +54,7 @@ def asset_spec(
         owners=OWNERS,
         code_version=source_version(*_SHARED_SOURCES, *sources),
         metadata={
-            "lake_path": f"{name}/",
+            **({} if group == "warehouse" else {"lake_path": f"{name}/"}),
             **({"dagster/column_schema": schema} if schema else {}),
             **(metadata or {}),
         },

@@ -29,6 +29,7 @@ from trading_assets.checks import quality_checks, refusals_fail_the_run  # noqa:
 from trading_assets.configured import account_names, variant_names  # noqa: E402
 from trading_assets.features import feature_assets  # noqa: E402
 from trading_assets.market_data import market_data_assets  # noqa: E402
+from trading_assets.materialise import CONTRACT_CHECK  # noqa: E402
 from trading_assets.orders import order_assets  # noqa: E402
 from trading_assets.partitions import by_account, by_variant, session_partitions  # noqa: E402
 from trading_assets.promotion import promotion_assets  # noqa: E402
@@ -68,7 +69,7 @@ def build_defs(settings: Settings, *, overrides: Mapping[str, Any] | None = None
         key.to_user_string()
         for asset in assets
         for key in asset.keys
-        if any(check.asset_key == key for check in asset.check_keys)
+        if dg.AssetCheckKey(key, CONTRACT_CHECK) in asset.check_keys
     ]
     jobs = {job.name: job for job in group_jobs()}
     safety = safety_definitions(settings, jobs)

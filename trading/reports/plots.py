@@ -232,13 +232,14 @@ def _figure(width: float, height: float) -> "Figure":
 
 
 def _finish(figure: "Figure", title: str, label: str | None) -> bytes:
-    figure.suptitle(_wrapped(title, 74 if label else 92), x=0.012, ha="left", fontsize=10.5, fontweight="bold")
+    # The label has a line of its own, above the title, so that neither can ever cover the other.
+    figure.suptitle(("\n" if label else "") + _wrapped(title, 92), x=0.012, ha="left", fontsize=10.5, fontweight="bold")
     if label:
         figure.text(
-            0.988,
+            0.012,
             0.985,
             label,
-            ha="right",
+            ha="left",
             va="top",
             fontsize=8.5,
             fontweight="bold",

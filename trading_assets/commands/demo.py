@@ -38,7 +38,7 @@ def demo(data: Path | None, home: Path | None) -> None:
 
 
 def _counts_table(result: DemoResult, summary: Summary) -> Table:
-    table = Table(title=result.settings.label, title_justify="left")
+    table = Table(title=result.settings.label, title_justify="left", min_width=50)
     table.add_column("data")
     table.add_column("count", justify="right")
     table.add_column("", style="dim")
@@ -92,21 +92,26 @@ def _say_published(console: Console, result: DemoResult) -> None:
 
 def _say_next(console: Console, result: DemoResult, summary: Summary) -> None:
     settings = result.settings
-    home = f" --home {settings.home}"
-    policy = settings.promotion_policy
-    console.print(f"[dim]Stages follow {policy}, which shows the chain and says nothing about merit.[/dim]")
-    alerts = settings.home / "alerts" / "alerts.txt"
-    if alerts.exists():
-        console.print(f"Alerts, as the person on call would get them: {alerts}")
-    console.print("\n[bold]Next[/bold]")
-    console.print(f"  trading ui{home}            the graph, checks and runs at http://127.0.0.1:3000")
+    home = "" if settings.home == default_home(None).resolve() else f" --home {settings.home}"
+    steps = [f"trading ui{home}", "the graph, checks and runs, at http://127.0.0.1:3000"]
+    lines = [steps]
     for batch in summary.batches[:1]:
         if batch.example is not None:
-            console.print(
-                f"  trading explain {batch.example.intent.order_ref}{home}   from this order back to the raw file"
+            lines.append(
+                [f"trading explain {batch.example.intent.order_ref}{home}", "from this order back to the raw file"]
             )
-    console.print(f"  trading query 'SELECT * FROM variant_performance'{home}")
-    if (settings.reports_dir / "index.html").exists():
-        console.print(f"  open {settings.reports_dir / 'index.html'}")
-    console.print("  trading demo --data DIR     the same on your own minutes")
-    console.print("[dim]The command is .venv/bin/trading; activate the environment with `. .venv/bin/activate`.[/dim]")
+    lines.append([f"trading query 'FROM variant_performance'{home}", "what each variant showed, session by session"])
+    lines.append(["trading demo --data DIR", "the same on your own minutes"])
+    console.print("\n[bold]Next[/bold] (after `. .venv/bin/activate`)")
+    for command, text in lines:
+        console.print(f"  {command}\n      [dim]{text}[/dim]", soft_wrap=True)
+    pages = settings.reports_dir / "index.html"
+    if pages.exists():
+        console.print(f"Pages to read: {pages}", soft_wrap=True)
+    alerts = settings.home / "alerts" / "alerts.txt"
+    if alerts.exists():
+        console.print(f"Alerts, as the person on call gets them: {alerts}", soft_wrap=True)
+    console.print(
+        f"[dim]Stages follow {settings.promotion_policy}: it shows the chain and says nothing about merit.[/dim]",
+        soft_wrap=True,
+    )
