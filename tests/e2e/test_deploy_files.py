@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 from harness.processes import BIN, ROOT, clean_environment
 
 from jobs.groups import JOB_TAG, group_jobs
+from trading_assets.cli import trading
 
 DEPLOY = ROOT / "deploy"
 OURS = ("code-server", "webserver", "daemon")
@@ -161,3 +163,18 @@ def test_the_operators_page_names_only_files_and_services_that_exist(compose: di
         assert command in services
     for name in re.findall(r"`([\w./-]+\.(?:yaml|sh|example))`", text):
         assert (DEPLOY / name).exists() or Path(name).name == "platform.yaml", name
+
+
+def test_the_commands_of_the_operators_page_are_ones_that_the_platform_takes() -> None:
+    lines = re.findall(
+        r"^docker compose exec code-server trading (.+?)(?:\s+#.*)?$", (DEPLOY / "README.md").read_text(), re.M
+    )
+    assert len(lines) >= 4
+    for line in lines:
+        context, words, command = click.Context(trading), shlex.split(line), None
+        while words and isinstance(command or trading, click.Group):
+            group = command or trading
+            assert isinstance(group, click.Group)
+            command = group.get_command(context, words.pop(0))
+        assert command is not None, line
+        command.make_context(line, words)  # UsageError where an option is missing or unknown
