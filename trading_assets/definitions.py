@@ -53,18 +53,20 @@ def build_defs(settings: Settings, *, overrides: Mapping[str, Any] | None = None
     sessions = session_partitions(settings)
     variants, accounts = variant_names(settings), account_names(settings)
     session_variant, session_account = by_variant(sessions, variants), by_account(sessions, accounts)
-    partitions_of: list[tuple[list[dg.AssetsDefinition], dg.PartitionsDefinition[Any]]] = [
-        (market_data_assets(settings, sessions), sessions),
-        (bar_assets(settings, sessions), sessions),
-        (feature_assets(settings, sessions), sessions),
-        (signal_assets(settings, session_variant), session_variant),
-        (backtest_assets(settings, session_variant), session_variant),
-        (promotion_assets(settings, session_variant), session_variant),
-        (order_assets(settings, session_account), session_account),
-        (warehouse_assets(settings), sessions),
-        (report_assets(settings, sessions), sessions),
+    assets = [
+        *market_data_assets(settings, sessions),
+        *bar_assets(settings, sessions),
+        *feature_assets(settings, sessions),
+        *signal_assets(settings, session_variant),
+        *backtest_assets(settings, session_variant),
+        *promotion_assets(settings, session_variant),
+        *order_assets(settings, session_account),
+        *warehouse_assets(settings),
+        *report_assets(settings, sessions),
     ]
-    assets = [asset for group, _ in partitions_of for asset in group]
+    if settings.label is not None:
+        market = {"market": settings.label}  # on every asset's page: nobody takes a synthetic market for a real one
+        assets = list(dg.map_asset_specs(lambda spec: spec.merge_attributes(metadata=market), assets))
     contracted = [
         key.to_user_string()
         for asset in assets

@@ -123,7 +123,7 @@ class TradingDesk:
     publisher: "Publisher"
     ledger: "Ledger"
     brokers: BrokerResource
-    _batches: dict[tuple[str, dt.date], list["OrderIntent"]] = field(default_factory=dict)
+    _batches: dict[tuple[str, dt.date], tuple[list["OrderIntent"], str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.history = History(self.publisher.snapshot())
@@ -160,7 +160,6 @@ class TradingDesk:
         # what the ledger has is what was wished; a later batch does not rewrite it
         recorded = {intent.idempotency_key: intent for intent in self.ledger.intents(session, account)}
         intents = [recorded.get(intent.idempotency_key, intent) for intent in built]
-        self._batches[account, session] = intents
         publication = self.publisher.publish(
             "order_batch",
             {"session": session.isoformat(), "account": account},
@@ -168,6 +167,7 @@ class TradingDesk:
             audit=contract_audit("order_batch", f"order_batch {account} {session}"),
             inputs=reads,
         )
+        self._batches[account, session] = intents, publication.commit_id
         if intents:
             self._pin(f"batch-{account}-{session}-{publication.data_version[:12]}", publication.commit_id)
         return materialised(
@@ -193,11 +193,13 @@ class TradingDesk:
 
         config = load_account(self.settings, account)
         partition = {"session": session.isoformat(), "account": account}
-        intents = self._batches.get((account, session))
-        if intents is None:
-            if not self.publisher.exists(self.history.pinned, "order_batch", partition):
-                return Skipped(f"order_batch of {account} {session} is not on main: materialise it first")
-            intents = intents_from_batch(self.publisher.read_frame(self.history.pinned, "order_batch", partition))
+        if (account, session) in self._batches:
+            intents, batch_commit = self._batches[account, session]
+        elif self.publisher.exists(self.history.pinned, "order_batch", partition):
+            batch_commit = self.history.pinned
+            intents = intents_from_batch(self.publisher.read_frame(batch_commit, "order_batch", partition))
+        else:
+            return Skipped(f"order_batch of {account} {session} is not on main: materialise it first")
         variants = {variant.name: variant for variant in self._variants(config)}
         bars = {name: self._session_bars(variant, session) for name, variant in variants.items()}
         calendar = get_calendar(self.settings.calendar)
@@ -205,6 +207,8 @@ class TradingDesk:
         report = router.route_session(config, session, intents, bars, variants)
         after, until = calendar.close(calendar.previous(session)), calendar.close(session)
         events = events_frame(self.ledger.events_between(account, after, until))
+        reads = {"order_batch": batch_commit}
+        reads |= {BAR_ASSETS[variant.timeframe]: self.history.pinned for variant in variants.values()}
         publication = self.publisher.publish(
             "order_routing",
             partition,
@@ -213,9 +217,9 @@ class TradingDesk:
                 "fills.parquet": fills_frame(self.ledger.fills(account, session=session)),
             },
             audit=None,
-            inputs={"order_batch": self.history.pinned},
+            inputs=reads,
         )
-        return materialised(publication, events.height, self._routing_figures(report))
+        return materialised(publication, events.height, self._routing_figures(report), reads=reads)
 
     def reconcile(self, account: str, session: dt.date) -> Materialised | Skipped:
         """Differences between broker and ledger that were found in the session."""

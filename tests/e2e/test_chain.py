@@ -20,6 +20,7 @@ from trading_assets.commands.explain import explanation
 from trading_assets.configured import variant
 from trading_assets.demo import DemoResult, run_demo
 from trading_assets.history import History
+from trading_assets.schemas import COLUMNS
 
 BAD_SYMBOL, BAD_SESSION = "SYNB", dt.date(2023, 11, 22)
 
@@ -162,6 +163,18 @@ def test_the_commits_behind_decisions_and_batches_are_pinned(played: Played) -> 
     assert {f"decision-{decision_id}" for decision_id in decided} == set(lake.list_tags("decision-"))
     sessions = {intent.session.isoformat() for intent in played.ledger.intents(None, "paper")}
     assert {tag.removeprefix("batch-paper-")[:10] for tag in lake.list_tags("batch-")} == sessions
+
+
+@pytest.mark.parametrize("dataset", sorted(COLUMNS))
+def test_the_schema_in_the_ui_is_what_is_on_main(played: Played, dataset: str) -> None:
+    snapshot = played.history.snapshot
+    frame = snapshot.frame(dataset, snapshot.partitions(dataset)[-1])
+    found = {
+        name: str(dtype).replace("Datetime(time_unit='us', time_zone='UTC')", "Datetime[us, UTC]")
+        for name, dtype in frame.schema.items()
+        if not name.startswith("meta_") or name == "meta_strategy_version"
+    }
+    assert found == {name: dtype for name, dtype, _ in COLUMNS[dataset]}
 
 
 def test_a_second_run_publishes_nothing_and_sends_nothing(played: Played) -> None:
