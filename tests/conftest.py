@@ -1,16 +1,10 @@
-"""Makes `harness` importable, and processes that end with their test.
+"""Processes that end with their test."""
 
-Pytest's importlib mode adds nothing to the path, and a dependency ships a top-level package `tests`.
-"""
-
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 if TYPE_CHECKING:
     from harness.processes import Processes

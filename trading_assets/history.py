@@ -69,7 +69,7 @@ class History:
         symbols = bars["Symbol"].unique()
         taken, step = 0, 4
         parts = [bars]
-        while taken < len(earlier):
+        while taken < len(earlier) and len(symbols) > 0:
             chunk = earlier[max(0, len(earlier) - taken - step) : len(earlier) - taken]
             parts.append(
                 self.frame(dataset, chunk).filter(pl.col("complete"), pl.col("Symbol").is_in(symbols.implode()))

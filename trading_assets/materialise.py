@@ -23,9 +23,11 @@ from dagster._core.definitions.data_version import (
 from dagster._core.definitions.partitions.utils import get_tags_from_multi_partition_key
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
-from trading.errors import TradingError
+from trading.errors import DataError, OrderError, TradingError
 
 CONTRACT_CHECK = "contract"
+# Errors that concern one partition and leave the others alone.
+PARTITION_ERRORS = (DataError, OrderError)
 _SECONDS_BETWEEN_PROGRESS = 2.0
 
 
@@ -147,7 +149,8 @@ def materialise_partitions(
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Call ``produce`` for each partition of the run, in time order, and record each outcome.
 
-    A `TradingError` refuses that partition only. Anything else is a fault of the platform or the machine and ends the step.
+    What is wrong with a partition's data or orders (`DataError`, `OrderError`) refuses that partition only. Anything else, an
+    unreachable lake or ledger or a wrong setting, would hit every partition alike and ends the step.
     """
     recorder = PartitionRecorder(context, asset)
     keys = sorted(context.partition_keys, key=session_of)
@@ -155,7 +158,7 @@ def materialise_partitions(
     for number, key in enumerate(keys, start=1):
         try:
             recorder.record(key, produce(key))
-        except TradingError as error:
+        except PARTITION_ERRORS as error:
             recorder.record(key, error)
         now = time.monotonic()
         if now - reported > _SECONDS_BETWEEN_PROGRESS and number < len(keys):

@@ -10,7 +10,7 @@ import dagster as dg
 import polars as pl
 
 from resources.configurable import BrokerResource, ClockResource, LakeResource, LedgerResource
-from trading.errors import ConfigError, OrderError, TradingError
+from trading.errors import ConfigError, OrderError
 from trading_assets.bars import BAR_ASSETS
 from trading_assets.code_version import platform_version
 from trading_assets.configured import account as load_account
@@ -18,7 +18,14 @@ from trading_assets.configured import variant as load_variant
 from trading_assets.configured import variant_names
 from trading_assets.dataset import asset_spec, contract_check
 from trading_assets.history import History
-from trading_assets.materialise import Materialised, PartitionRecorder, Skipped, dimension_of, session_of
+from trading_assets.materialise import (
+    PARTITION_ERRORS,
+    Materialised,
+    PartitionRecorder,
+    Skipped,
+    dimension_of,
+    session_of,
+)
 from trading_assets.order_frames import differences_frame, events_frame, fills_frame, worth_frame
 from trading_assets.publications import contract_audit, materialised
 from trading_assets.settings import Settings
@@ -33,6 +40,8 @@ if TYPE_CHECKING:
     from trading.variants import Variant
 
 NAMES = ("order_batch", "order_routing", "reconciliation", "portfolio_worth")
+# A deployment limits this pool to one run at a time: two runs for one account would wait for each other's broker.
+ORDERS_POOL = "orders"
 # Stages whose variants an account of that mode trades.
 TRADED_STAGES = {"paper": ("paper", "live"), "live": ("live",)}
 
@@ -80,6 +89,7 @@ def order_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition) -
 
     @dg.multi_asset(
         name="trading_day",
+        pool=ORDERS_POOL,
         specs=specs,
         check_specs=[contract_check(name) for name in NAMES],
         can_subset=True,
@@ -105,7 +115,7 @@ def order_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition) -
                     continue
                 try:
                     recorders[name].record(key, desk.steps[name](account, session))
-                except TradingError as error:
+                except PARTITION_ERRORS as error:
                     recorders[name].record(key, error)
                     # sessions are routed in order, each once: what failed is mended before the account goes on
                     stopped[account] = f"account {account} stopped at {name} of session {session}: {error}"

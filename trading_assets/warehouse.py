@@ -58,9 +58,9 @@ def _data_version(files: Mapping[str, Sequence["PartitionFile"]]) -> str:
 
 def warehouse_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """One asset for each SQL model."""
-    from resources.warehouse import load_models
+    from resources.warehouse import read_headers
 
-    models = {model.name: model for model in load_models(MODELS)}
+    models = {model.name: model for model in read_headers(MODELS)}
     names = set(models)
     specs = [
         asset_spec(

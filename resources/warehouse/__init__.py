@@ -9,7 +9,7 @@ from resources.warehouse.build import (
     open_warehouse,
 )
 from resources.warehouse.errors import AuditError, ModelError, SourceError, WarehouseError
-from resources.warehouse.models import Audit, Model, load_audits, load_models
+from resources.warehouse.models import Audit, Model, load_audits, load_models, read_headers
 from resources.warehouse.sources import SOURCES, Dataset, PartitionFile
 
 __all__ = [
@@ -30,4 +30,5 @@ __all__ = [
     "load_models",
     "open_as_of",
     "open_warehouse",
+    "read_headers",
 ]

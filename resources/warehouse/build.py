@@ -5,6 +5,8 @@ another name and renamed into place when it is complete; whoever has the old one
 one.
 """
 
+from __future__ import annotations
+
 import datetime as dt
 import os
 import secrets
@@ -12,14 +14,16 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import polars as pl
 
 from resources.warehouse.errors import AuditError, ModelError, SourceError, WarehouseError
 from resources.warehouse.models import Audit, Model, error_line, load_audits, load_models
 from resources.warehouse.sources import SOURCES, Dataset, PartitionFile
+
+if TYPE_CHECKING:
+    import duckdb
 
 _SHOWN_ROWS = 5
 _LEFTOVER_SECONDS = 24 * 3600.0
@@ -93,6 +97,8 @@ def build_warehouse(
         SourceError: a dataset lacks columns.
         AuditError: an audit of severity ``error`` found rows. ``out_path`` is as it was before.
     """
+    import duckdb
+
     started = time.perf_counter()
     names = {*SOURCES, *datasets}
     models = load_models(models_dir, sources=names)
@@ -132,6 +138,8 @@ def open_warehouse(path: Path) -> duckdb.DuckDBPyConnection:
     Raises:
         WarehouseError: there is none at ``path`` yet.
     """
+    import duckdb
+
     if not path.exists():
         raise WarehouseError(f"there is no warehouse at {path}; materialise the warehouse assets first")
     connection = duckdb.connect(str(path), read_only=True)
@@ -159,6 +167,8 @@ def open_as_of(
         SourceError: a dataset lacked columns at that commit that are relied on today.
         ModelError: a model does not fit the data of that time.
     """
+    import duckdb
+
     files: dict[str, Dataset] = {name: list_files(commit, name) for name in datasets}
     connection = duckdb.connect()
     try:
@@ -260,6 +270,8 @@ def _build_models(
 
 
 def _create(connection: duckdb.DuckDBPyConnection, model: Model, kind: str) -> None:
+    import duckdb
+
     try:
         connection.execute(f"CREATE {kind} {_quoted(model.name)} AS\n{model.sql}")
     except duckdb.Error as error:
@@ -285,6 +297,8 @@ def _grain_audit(model: Model) -> Audit:
 
 
 def _run_audit(connection: duckdb.DuckDBPyConnection, audit: Audit) -> AuditReport:
+    import duckdb
+
     try:
         found = connection.execute(audit.sql)
         names = [column[0] for column in found.description or []]
