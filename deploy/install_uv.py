@@ -22,9 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def wheel_tag() -> str:
     """The end of the wheel's file name that fits this machine."""
-    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(
-        platform.machine().lower(), platform.machine().lower()
-    )
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
     if sys.platform == "linux":
         return f"_{machine}.whl"
     if sys.platform == "darwin":

@@ -74,9 +74,7 @@ class JsonFormatter(logging.Formatter):
             if value is not None:
                 line[name] = value
         if record.exc_info or record.exc_text:
-            line["exception"] = record.exc_text or (
-                self.formatException(record.exc_info) if record.exc_info else ""
-            )
+            line["exception"] = record.exc_text or (self.formatException(record.exc_info) if record.exc_info else "")
         if record.stack_info:
             line["stack"] = record.stack_info
         return json.dumps(line, ensure_ascii=False, default=str)

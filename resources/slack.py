@@ -96,9 +96,7 @@ class FileAlerts:
         safe = self._redactor.data(alert.as_dict())
         text = self._redactor.text(alert.text())
         note = self._redactor.text(f"{delivery.status}: {delivery.detail}")
-        line = json.dumps(
-            {**safe, "delivery": delivery.status, "detail": self._redactor.text(delivery.detail)}
-        )
+        line = json.dumps({**safe, "delivery": delivery.status, "detail": self._redactor.text(delivery.detail)})
         log.log(_LEVELS[alert.severity], "%s (%s)", text, note)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -217,9 +215,7 @@ class SlackAlerts:
                 return str(error)
             if attempt < self._attempts:
                 if self._monotonic() - started + wait > self._deadline:
-                    return (
-                        f"{problem}; gave up after attempt {attempt}, {wait:g} s more would pass the deadline"
-                    )
+                    return f"{problem}; gave up after attempt {attempt}, {wait:g} s more would pass the deadline"
                 self._sleep(wait)
         return f"{problem}; {self._attempts} attempts"
 
@@ -255,8 +251,7 @@ def slack_message(alert: Alert, redactor: Redactor | None = None) -> dict[str, A
     if alert.what:
         blocks.append(_section(_escape(clean(alert.what), _SECTION_LIMIT)))
     fields = [
-        {"type": "mrkdwn", "text": f"*{label}*\n{_escape(clean(text), _FIELD_LIMIT)}"}
-        for label, text in alert.facts()
+        {"type": "mrkdwn", "text": f"*{label}*\n{_escape(clean(text), _FIELD_LIMIT)}"} for label, text in alert.facts()
     ]
     blocks.append({"type": "section", "fields": fields})
     if alert.command:

@@ -1,4 +1,4 @@
-"""promote_if_green: ask for the promotion job when the newest evidence of a variant would move it."""
+"""promote_if_green: ask for the promotion job when the newest evidence of a variant is not decided on yet."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ PROMOTE_SENSOR = "promote_if_green"
 
 
 @dataclass(frozen=True)
-class PendingMove:
-    """A change of stage that the published evidence calls for and that is not recorded yet.
+class PendingDecision:
+    """A decision that the published evidence calls for and that is not recorded yet; from_stage equals to_stage for a stay.
 
     Attributes:
         decision_id: hash of the decision's whole content, evidence included.
@@ -26,11 +26,11 @@ class PendingMove:
     decision_id: str
 
 
-FindMoves = Callable[[LakeResource, LedgerResource], Sequence[PendingMove]]
+FindPending = Callable[[LakeResource, LedgerResource], Sequence[PendingDecision]]
 
 
-def promote_if_green_sensor(job: UnresolvedAssetJobDefinition, find_moves: FindMoves) -> dg.SensorDefinition:
-    """Requests ``job`` for each pending move.
+def promote_if_green_sensor(job: UnresolvedAssetJobDefinition, find_pending: FindPending) -> dg.SensorDefinition:
+    """Requests ``job`` for each pending decision.
 
     The run key is the decision's own hash: the same evidence is asked for once, whatever is retried or restarted, and
     other evidence can be asked for again. The decision is taken anew by the asset, from the evidence on main then.
@@ -41,26 +41,28 @@ def promote_if_green_sensor(job: UnresolvedAssetJobDefinition, find_moves: FindM
         job=job,
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=15,
-        description="Requests the promotion job when all gates of a variant's next stage are green, or a demotion is due.",
+        description="Requests the promotion job for new evidence: a promotion when all gates are green, a demotion when one is "
+        "due, and the record of a stay otherwise.",
     )
     def promote_if_green(
         context: dg.SensorEvaluationContext, lake: LakeResource, ledger: LedgerResource
     ) -> dg.SensorResult:
-        moves = find_moves(lake, ledger)
-        for move in moves:
+        pending = find_pending(lake, ledger)
+        for decision in pending:
             context.log.info(
-                f"{move.variant}: {move.from_stage} to {move.to_stage} as of {move.session}, {move.decision_id}"
+                f"{decision.variant} as of {decision.session}: {decision.from_stage} to {decision.to_stage}, "
+                f"decision {decision.decision_id}"
             )
-        if not moves:
-            return dg.SensorResult(skip_reason="no variant has evidence for another stage that is not decided on yet")
+        if not pending:
+            return dg.SensorResult(skip_reason="the newest evidence of every variant is decided on")
         return dg.SensorResult(
             run_requests=[
                 dg.RunRequest(
-                    run_key=f"decision-{move.decision_id}",
-                    partition_key=dg.MultiPartitionKey({"session": move.session, "variant": move.variant}),
-                    tags={"variant": move.variant, "decision_id": move.decision_id},
+                    run_key=f"decision-{decision.decision_id}",
+                    partition_key=dg.MultiPartitionKey({"session": decision.session, "variant": decision.variant}),
+                    tags={"variant": decision.variant, "decision_id": decision.decision_id},
                 )
-                for move in moves
+                for decision in pending
             ]
         )
 

@@ -263,7 +263,7 @@ def sorted_unique(*keys: str) -> Rule:
 
 
 def bar_rules() -> list[Rule]:
-    """What every bar of every timeframe must satisfy (specs: M1 assembly)."""
+    """What every bar of every timeframe must satisfy."""
     low, high = pl.min_horizontal("Open", "Close"), pl.max_horizontal("Open", "Close")
     positive = pl.all_horizontal(*((pl.col(p) > 0) & pl.col(p).is_finite() for p in PRICES))
     return [

@@ -22,16 +22,17 @@ from rich.progress import (
 )
 
 from jobs.groups import MARKET_DATA_JOB, PROMOTION_JOB, REPORT_JOB, RESEARCH_JOB, TRADING_JOB
-from trading.errors import DataError
+from trading.errors import ConfigError, DataError
 from trading_assets.configured import account_names, variant_names
 from trading_assets.runs import RunOutcome, contiguous, local_instance, run_job
-from trading_assets.settings import Settings
+from trading_assets.settings import Settings, read_yaml
 
 if TYPE_CHECKING:
     from resources.sources.folder import FolderSource
 
 SYNTHETIC_SEED = 7
 _SKIPS_SHOWN = 8
+_HEADLINE = "# Written by `trading demo`; what it says wins over configs/platform.yaml.\n"
 
 
 @dataclass
@@ -146,6 +147,8 @@ def _prepare(home: Path, data: Path | None) -> tuple[Settings, "FolderSource"]:
     from resources.sources.folder import FolderSource
 
     home = home.resolve()
+    path = "data" if data is None else str(data.resolve())
+    _claim(home, path)
     home.mkdir(parents=True, exist_ok=True)
     if data is None:
         from resources.sources.synthetic_package import write_package
@@ -160,28 +163,43 @@ def _prepare(home: Path, data: Path | None) -> tuple[Settings, "FolderSource"]:
     sessions = sorted(source.sessions(calendar))
     content: dict[str, object] = {
         "label": source.label or f"{folder.name}: minutes of {folder}",
-        "source": {"kind": "folder", "path": "data" if data is None else str(folder)},
+        "source": {"kind": "folder", "path": path},
         "promotion_policy": "demo/promotion.yaml",
         "universe": "demo/universe.yaml",
     }
     if sessions:
         content |= {"first_session": sessions[0].isoformat(), "last_session": sessions[-1].isoformat()}
-    _write_once(home / "platform.yaml", content)
+    _write_settings(home / "platform.yaml", content)
     return Settings.load(home), source
 
 
-def _write_once(file: Path, content: dict[str, object]) -> None:
+def _claim(home: Path, source: str) -> None:
+    """Refuse a home that is not a demo's own for this very data: its settings, lake and ledger may be somebody's work.
+
+    Raises:
+        ConfigError: the home holds something else.
+    """
+    file = home / "platform.yaml"
+    if file.exists():
+        if not file.read_text(encoding="utf-8").startswith(_HEADLINE):
+            raise ConfigError(f"{file} was not written by `trading demo`; choose another home with --home DIR")
+        held = read_yaml(file).get("source", {}).get("path")
+        if held != source:
+            raise ConfigError(
+                f"the home {home} holds the demo of {held}, not of {source}; choose another with --home DIR"
+            )
+    elif any((home / name).exists() for name in ("lake", "ledger.db", "broker")):
+        raise ConfigError(f"{home} is in use and was not made by `trading demo`; choose another home with --home DIR")
+
+
+def _write_settings(file: Path, content: dict[str, object]) -> None:
     """Settings of a demo home follow its data; a person's own lines in it are kept."""
-    existing = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
-    merged = {**(existing or {}), **content}
+    existing = read_yaml(file) if file.exists() else {}
+    merged = {**existing, **content}
     if merged == existing:
         return
     partial = file.with_suffix(f".{os.getpid()}.part")
-    partial.write_text(
-        "# Written by `trading demo`; what it says wins over configs/platform.yaml.\n"
-        + yaml.safe_dump(merged, sort_keys=False, allow_unicode=True),
-        encoding="utf-8",
-    )
+    partial.write_text(_HEADLINE + yaml.safe_dump(merged, sort_keys=False, allow_unicode=True), encoding="utf-8")
     partial.replace(file)
 
 

@@ -54,7 +54,8 @@ def feature_assets(settings: Settings, sessions: dg.PartitionsDefinition[str]) -
             if day not in history.sessions("m1_bars"):
                 return Skipped(f"m1_bars of session {session} is not on main")
             symbols = history.frame("m1_bars", [day])["Symbol"].unique().sort().to_list()
-            before = daily.filter(pl.col("session") < day) if daily.width else daily
+            seen = [past for past in known if past < day][-config.sessions_needed :] if config.sessions_needed else []
+            before = daily.filter(pl.col("session").is_in(seen)) if daily.width else daily
             admitted = build_universe(before, symbols, day, config, blackout, calendar=settings.calendar)
             publication = publisher.publish(
                 "universe",

@@ -1,5 +1,6 @@
 """Ledger records as frames for the lake; the ledger's `at` is `time` there, because AT is a word of SQL."""
 
+import datetime as dt
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,12 +13,13 @@ if TYPE_CHECKING:
 _INSTANT = pl.Datetime("us", "UTC")
 
 
-def events_frame(events: Sequence["OrderEvent"]) -> pl.DataFrame:
-    """One row per order event; ``payload`` is JSON, the gates' figures among it."""
+def events_frame(events: Sequence["OrderEvent"], session: dt.date) -> pl.DataFrame:
+    """One row per order event of a session; ``payload`` is JSON, the gates' figures among it."""
     return pl.DataFrame(
         [
             {
                 "id": event.id,
+                "session": session,
                 "time": event.at,
                 "account": event.account,
                 "variant": event.variant,
@@ -30,6 +32,7 @@ def events_frame(events: Sequence["OrderEvent"]) -> pl.DataFrame:
         ],
         schema={
             "id": pl.Int64,
+            "session": pl.Date,
             "time": _INSTANT,
             **dict.fromkeys(("account", "variant", "order_ref", "state", "reason", "payload"), pl.String),
         },
@@ -42,6 +45,7 @@ def fills_frame(fills: Sequence["Fill"]) -> pl.DataFrame:
         [
             {
                 "execution_id": fill.execution_id,
+                "session": fill.session,
                 "time": fill.at,
                 "account": fill.account,
                 "variant": fill.variant,
@@ -59,6 +63,7 @@ def fills_frame(fills: Sequence["Fill"]) -> pl.DataFrame:
         ],
         schema={
             "execution_id": pl.String,
+            "session": pl.Date,
             "time": _INSTANT,
             **dict.fromkeys(("account", "variant", "order_ref", "Symbol", "leg"), pl.String),
             "side": pl.Int8,

@@ -1,5 +1,6 @@
 """Orders of a session: the batch, its routing, reconciliation and what the account is worth; session x account."""
 
+import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import dagster as dg
 import polars as pl
 
-from resources.configurable import BrokerResource, ClockResource, LakeResource, LedgerResource
+from resources.configurable import AlertsResource, BrokerResource, ClockResource, LakeResource, LedgerResource
 from trading.errors import ConfigError, OrderError
 from trading_assets.bars import BAR_ASSETS
 from trading_assets.code_version import platform_version
@@ -18,6 +19,7 @@ from trading_assets.configured import variant as load_variant
 from trading_assets.configured import variant_names
 from trading_assets.dataset import asset_spec, contract_check
 from trading_assets.history import History
+from trading_assets.lineage import trace
 from trading_assets.materialise import (
     PARTITION_ERRORS,
     Materialised,
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from resources.router import RoutingReport
     from trading.accounts import AccountConfig
     from trading.orders import OrderIntent
+    from trading.ports.alerts import AlertSink
+    from trading.risk import Breach
     from trading.variants import Variant
 
 NAMES = ("order_batch", "order_routing", "reconciliation", "portfolio_worth")
@@ -100,12 +104,14 @@ def order_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition) -
         lake: LakeResource,
         ledger: LedgerResource,
         brokers: BrokerResource,
+        alerts: AlertsResource,
         clock: ClockResource,
     ) -> Iterator[dg.MaterializeResult[Any]]:
         publisher = lake.publisher(context, platform_version(), clock.now)
         selected = [name for name in NAMES if dg.AssetKey(name) in context.selected_asset_keys]
         recorders = {name: PartitionRecorder(context, name) for name in selected}
-        desk = TradingDesk(settings, publisher, ledger.open(), brokers)
+        link = f"{alerts.ui_url}/runs/{context.run.run_id}"
+        desk = TradingDesk(settings, publisher, ledger.open(), brokers, alerts.open(), link)
         stopped: dict[str, str] = {}
         for key in sorted(context.partition_keys, key=lambda found: (session_of(found), found)):
             account, session = dimension_of(key, "account"), dt.date.fromisoformat(session_of(key))
@@ -133,7 +139,10 @@ class TradingDesk:
     publisher: "Publisher"
     ledger: "Ledger"
     brokers: BrokerResource
+    alerts: "AlertSink"
+    link: str
     _batches: dict[tuple[str, dt.date], tuple[list["OrderIntent"], str]] = field(default_factory=dict)
+    _pinned: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.history = History(self.publisher.snapshot())
@@ -180,6 +189,7 @@ class TradingDesk:
         self._batches[account, session] = intents, publication.commit_id
         if intents:
             self._pin(f"batch-{account}-{session}-{publication.data_version[:12]}", publication.commit_id)
+            self._pin_lineage(intents, session)
         return materialised(
             publication,
             len(intents),
@@ -215,8 +225,10 @@ class TradingDesk:
         calendar = get_calendar(self.settings.calendar)
         router = Router(self.ledger, self.brokers.open(config), calendar)
         report = router.route_session(config, session, intents, bars, variants)
+        for breach in report.breaches:
+            self._alert(account, session, breach)
         after, until = calendar.close(calendar.previous(session)), calendar.close(session)
-        events = events_frame(self.ledger.events_between(account, after, until))
+        events = events_frame(self.ledger.events_between(account, after, until), session)
         reads = {"order_batch": batch_commit}
         reads |= {BAR_ASSETS[variant.timeframe]: self.history.pinned for variant in variants.values()}
         publication = self.publisher.publish(
@@ -333,13 +345,44 @@ class TradingDesk:
             raise OrderError(f"{asset} of session {session} is not on main: the books cannot be played without it")
         return self.history.frame(asset, [session]).drop("minutes", "complete").sort("Symbol", "Timestamp")
 
+    def _alert(self, account: str, session: dt.date, breach: "Breach") -> None:
+        """A breaker tripped while the session was played: the router has stopped the scope, a person must know."""
+        from trading.ports.alerts import Alert
+        from trading.sessions import get_calendar
+
+        self.alerts.send(
+            Alert(
+                title=f"Circuit breaker {breach.breaker}: {breach.scope} stopped",
+                severity="critical",
+                at=get_calendar(self.settings.calendar).close(session),
+                what=f"{breach.says}. Open orders are cancelled, new ones refused; positions keep their stops",
+                asset="order_routing",
+                partition=f"{account}|{session}",
+                account=account,
+                figure=f"{breach.figure:.2f}",
+                limit=f"{breach.limit:g}",
+                link=self.link,
+                command=f"trading status; when the cause is mended: trading resume {breach.scope} --by NAME --reason TEXT",
+                dedupe_key=breach.breach_id,
+            )
+        )
+
+    def _pin_lineage(self, intents: list["OrderIntent"], session: dt.date) -> None:
+        """Tag every commit behind the batch, so that no retention ever ends what `trading explain` can show."""
+        lake = self.history.snapshot.lake
+        for variant, commit in {(intent.variant, intent.lineage.commits["signals"]) for intent in intents}:
+            for step in trace(lake, commit, "signals", {"session": session.isoformat(), "variant": variant}):
+                for pinned in (step.commit, *step.inputs.values()):
+                    self._pin(f"lineage-{pinned}", pinned)
+
     def _pin(self, tag: str, commit: str) -> None:
         from resources.lake import AlreadyExists
 
-        try:
+        if tag in self._pinned:
+            return
+        with contextlib.suppress(AlreadyExists):  # pinned by an earlier run
             self.history.snapshot.lake.create_tag(tag, commit)
-        except AlreadyExists:
-            return  # the same batch was pinned before
+        self._pinned.add(tag)
 
     @staticmethod
     def _routing_figures(report: "RoutingReport") -> dict[str, Any]:

@@ -38,6 +38,17 @@ class RunOutcome:
 
 
 @contextmanager
+def configured_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """The instance of DAGSTER_HOME where that is set, as in a deployment; else the one under the home."""
+    if os.environ.get("DAGSTER_HOME"):
+        with dg.DagsterInstance.get() as instance:
+            yield instance
+    else:
+        with local_instance(settings) as instance:
+            yield instance
+
+
+@contextmanager
 def local_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """The Dagster instance under the home, made on first use; `trading ui` serves the same one."""
     prepare_dagster_home(settings)

@@ -12,7 +12,7 @@ from jobs.janitor import janitor_job, janitor_schedule
 from jobs.kill_switch import kill_switch_job
 from resources.configurable import LakeResource, LedgerResource
 from sensors.kill_switch import kill_switch_sensor
-from sensors.promote import PendingMove, promote_if_green_sensor
+from sensors.promote import PendingDecision, promote_if_green_sensor
 from trading_assets.configured import account, account_names, variant_names
 from trading_assets.settings import Settings
 
@@ -38,30 +38,35 @@ def safety_definitions(settings: Settings, jobs: Mapping[str, UnresolvedAssetJob
         jobs=[kill, janitor],
         schedules=[janitor_schedule(janitor)],
         sensors=[
-            promote_if_green_sensor(jobs[PROMOTION_JOB], lambda lake, ledger: pending_moves(settings, lake, ledger)),
+            promote_if_green_sensor(
+                jobs[PROMOTION_JOB], lambda lake, ledger: pending_decisions(settings, lake, ledger)
+            ),
             kill_switch_sensor(kill, lambda ledger: open_breaches(settings, ledger.open())),
         ],
     )
 
 
-def pending_moves(settings: Settings, lake: LakeResource, ledger: LedgerResource) -> list[PendingMove]:
-    """Stage changes that the newest backtest of each variant calls for and that the ledger does not have."""
+def pending_decisions(settings: Settings, lake: LakeResource, ledger: LedgerResource) -> list[PendingDecision]:
+    """Decisions that the newest backtest of each variant calls for and that the ledger does not have.
+
+    One that lets the variant stay counts too: a row of red sessions leads down only if each of them is on record.
+    """
     from resources.lake.reading import Snapshot
     from trading_assets.history import History
     from trading_assets.promotion import DecisionDesk
 
     opened = lake.open()
     desk = DecisionDesk(settings, History(Snapshot(opened, opened.resolve("main@"))), ledger.open())
-    moves = []
+    pending = []
     for name in variant_names(settings):
         sessions = desk.history.sessions("backtest", {"variant": name})
         if not sessions:
             continue
         recorded = {decision.decision_id for decision in desk.earlier(name)}
         for decision in desk.decide(name, sessions[-1]):
-            if decision.moves and decision.decision_id not in recorded:
-                moves.append(
-                    PendingMove(
+            if decision.decision_id not in recorded:
+                pending.append(
+                    PendingDecision(
                         variant=name,
                         session=sessions[-1].isoformat(),
                         from_stage=decision.from_stage,
@@ -70,7 +75,7 @@ def pending_moves(settings: Settings, lake: LakeResource, ledger: LedgerResource
                     )
                 )
                 break  # the job takes the session's further steps along
-    return moves
+    return pending
 
 
 def open_breaches(settings: Settings, ledger: "Ledger") -> list["Breach"]:

@@ -135,6 +135,7 @@ COLUMNS: dict[str, list[Column]] = {
     ],
     "order_routing": [
         ("id", "Int64", "counts up as recorded in the ledger"),
+        _SESSION,
         ("time", _INSTANT, "when it happened"),
         _ACCOUNT,
         _VARIANT,

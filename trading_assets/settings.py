@@ -66,7 +66,6 @@ class Settings(_Model):
     promotion_policy: str = "promotion.yaml"
     universe: str = "universe.yaml"
     alerts: AlertSettings = AlertSettings()
-    allow_live: bool = False
 
     @model_validator(mode="after")
     def _ordered(self) -> "Settings":

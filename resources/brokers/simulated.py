@@ -105,7 +105,7 @@ class SimulatedBroker:
                 takes another config and goes on with the equity it has.
 
         Raises:
-            BrokerError: another config while the book has positions or pending orders.
+            BrokerError: another config while the book has positions or pending orders, or another capital at any time.
         """
         rules = config.model_dump_json()
         grid = json.dumps(
@@ -130,6 +130,13 @@ class SimulatedBroker:
             if row[0] == rules:
                 new = Book(config, instruments, old.state())
             else:
+                held_cash = json.loads(row[0])["initial_cash"]
+                if held_cash != config.initial_cash:
+                    raise BrokerError(
+                        f"book {account}/{variant} was opened with a capital of {held_cash:g}; it cannot become "
+                        f"{config.initial_cash:g}, because the ledger counts from the first. Set it back in the account's "
+                        "file, or trade the variant under another name"
+                    )
                 if old.positions() or old.pending():
                     raise BrokerError(
                         f"book {account}/{variant} has open positions or orders, its rules cannot change: they are "

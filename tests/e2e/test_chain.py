@@ -11,9 +11,11 @@ import pytest
 from rich.console import Console
 
 from resources.lake import open_lake
+from resources.lake.embedded import EmbeddedLake
 from resources.lake.reading import Snapshot
 from resources.ledger import Ledger
 from resources.sources.synthetic_package import write_package
+from trading.errors import ConfigError
 from trading.replay import replay
 from trading.synthetic import Injection, SyntheticMarket
 from trading_assets.commands.explain import explanation
@@ -191,3 +193,22 @@ def test_lake_and_ledger_are_whole(played: Played) -> None:
     assert list(open_lake(played.first.settings.lake_uri).verify()) == []  # type: ignore[attr-defined]
     assert played.ledger.verify() == []
     assert open_lake(played.first.settings.lake_uri).list_branches("wap-") == {}
+
+
+def test_an_order_explains_itself_whatever_retention_removed(played: Played) -> None:
+    """Last in this file: it removes what no tag and no branch reaches."""
+    lake = open_lake(played.first.settings.lake_uri)
+    assert isinstance(lake, EmbeddedLake)
+    lake.gc(dt.timedelta(0), grace=dt.timedelta(0))
+    for intent in played.ledger.intents(None, "paper")[::20]:
+        text = "\n".join(explanation(played.first.settings, intent.order_ref))
+        assert "m1_raw session=" in text and "SHA-256" in text
+
+
+def test_a_demo_leaves_a_home_alone_that_is_not_its_own(played: Played, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="holds the demo of"):
+        run_demo(played.home, None, Console(quiet=True))
+    (tmp_path / "platform.yaml").write_text("min_coverage: 0.5\n")
+    with pytest.raises(ConfigError, match="was not written by `trading demo`"):
+        run_demo(tmp_path, None, Console(quiet=True))
+    assert (tmp_path / "platform.yaml").read_text() == "min_coverage: 0.5\n"

@@ -206,9 +206,7 @@ def test_a_refused_connection_falls_back_to_the_file(tmp_path: Path) -> None:
     assert lines(tmp_path)[0]["figure"] == "-5.30 %"
 
 
-def test_the_same_occurrence_rings_once_and_a_failed_ring_can_be_repeated(
-    slack: FakeSlack, tmp_path: Path
-) -> None:
+def test_the_same_occurrence_rings_once_and_a_failed_ring_can_be_repeated(slack: FakeSlack, tmp_path: Path) -> None:
     slack.answers = [refusal("invalid_auth"), ok()]
     alerts, _ = sink(slack, tmp_path)
     other, _ = sink(slack, tmp_path)
@@ -228,9 +226,7 @@ def test_the_same_occurrence_rings_once_and_a_failed_ring_can_be_repeated(
 def test_the_token_is_nowhere_but_in_the_header(
     slack: FakeSlack, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    slack.answers = [
-        (200, {"Content-Type": "application/json"}, json.dumps({"ok": False, "error": f"bad {TOKEN}"}))
-    ]
+    slack.answers = [(200, {"Content-Type": "application/json"}, json.dumps({"ok": False, "error": f"bad {TOKEN}"}))]
     alerts = alert_sink(
         folder=tmp_path,
         channel="#alerts",

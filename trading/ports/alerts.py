@@ -47,15 +47,11 @@ class Alert:
         if not self.title.strip():
             raise ValueError("an alert needs a title that says what happened")
         if self.severity not in get_args(Severity):
-            raise ValueError(
-                f"severity {self.severity!r} is unknown; use one of {', '.join(get_args(Severity))}"
-            )
+            raise ValueError(f"severity {self.severity!r} is unknown; use one of {', '.join(get_args(Severity))}")
         if self.at.tzinfo is None:
             raise ValueError(f"alert {self.title!r}: `at` needs a time zone, got {self.at.isoformat()}")
         if self.limit and not self.figure:
-            raise ValueError(
-                f"alert {self.title!r}: limit {self.limit!r} is given without the figure held against it"
-            )
+            raise ValueError(f"alert {self.title!r}: limit {self.limit!r} is given without the figure held against it")
         object.__setattr__(self, "at", self.at.astimezone(dt.UTC))
 
     def facts(self) -> Iterator[tuple[str, str]]:

@@ -36,7 +36,7 @@ class HorizonEvidence(_Record):
     Args:
         first, last, expected, available, reaches_back: see :class:`HorizonWindow`; ``available`` is the
         number.
-        metrics: of the replay (specs: Outputs); None where there was none.
+        metrics: of the replay; None where there was none.
         error: of a replay that failed.
     """
 

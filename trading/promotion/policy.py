@@ -48,7 +48,7 @@ class HorizonThresholds(_Section):
 
 
 class LabToPaper(_Section):
-    """See specs: lab -> paper; None = that gate is off.
+    """What a version must show to be traded on paper; None = that gate is off.
 
     Args:
         horizons: thresholds by horizon; the horizons named are required.

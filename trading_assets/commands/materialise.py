@@ -7,7 +7,7 @@ import dagster as dg
 
 from trading.errors import ConfigError
 from trading_assets.commands.options import home_option
-from trading_assets.runs import local_instance, run_job
+from trading_assets.runs import configured_instance, run_job
 from trading_assets.settings import Settings
 
 
@@ -41,7 +41,7 @@ def materialise(selection: str, partition: str | None, first: str | None, last: 
                 f"{key!r} is no partition of {selection}: sessions of {settings.calendar} from {settings.first_session} to "
                 f"{settings.last_session or 'yesterday'} are, alone or as 'session|variant', 'account|session'"
             )
-    with local_instance(settings) as instance:
+    with configured_instance(settings) as instance:
         outcome = run_job(resolved, instance, partition or first or "", partition or last or "")
     for asset in sorted({*outcome.published, *outcome.unchanged}):
         click.echo(f"{asset}: {outcome.published.get(asset, 0)} published, {outcome.unchanged.get(asset, 0)} unchanged")

@@ -56,6 +56,7 @@ def kill(scope: str, reason: str, by: str, settings: Settings) -> None:
     from resources.clock import SystemClock
     from resources.kill_switch import engage
     from resources.ledger import Ledger
+    from trading.ports.alerts import Alert
     from trading_assets.configured import account, account_names
     from trading_assets.definitions import configured_resources
 
@@ -70,6 +71,15 @@ def kill(scope: str, reason: str, by: str, settings: Settings) -> None:
         at=SystemClock().now(),
     )
     click.echo(str(outcome))
+    configured_resources(settings)["alerts"].open().send(
+        Alert(
+            title=f"Kill switch engaged: {scope}",
+            severity="critical",
+            at=SystemClock().now(),
+            what=f"{reason} (by {by}). {outcome}",
+            command=f"trading status; when the cause is mended: trading resume {scope} --by NAME --reason TEXT",
+        )
+    )
     if outcome.still_open:
         click.secho(f"still open at the broker, cancel by hand: {', '.join(outcome.still_open)}", fg="red", err=True)
         sys.exit(1)

@@ -17,7 +17,7 @@ from trading_assets.settings import Settings
 @click.option("--port", default=3000, show_default=True, help="Port of the UI on 127.0.0.1.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 def ui(settings: Settings, port: int, host: str) -> None:
-    """Serve the Dagster UI, with schedules and sensors running, until Ctrl-C."""
+    """Serve the Dagster UI with its daemon until Ctrl-C. Sensors run; schedules run once they are turned on in the UI."""
     prepare_dagster_home(settings)
     click.echo(f"home {settings.home}\nopen http://{host}:{port} (Ctrl-C ends it)")
     environment = {

@@ -66,9 +66,7 @@ def test_a_line_has_the_fields_an_order_is_followed_by(stream: io.StringIO) -> N
 def test_secrets_are_taken_out_of_messages_fields_exceptions_and_stacks(stream: io.StringIO) -> None:
     configure_logging(stream=stream, env=ENV)
     log = logging.getLogger("trading_assets.cli")
-    log.info(
-        "token %s", ENV["SLACK_BOT_TOKEN"], extra={"reason": f"pw {ENV['IB_PASSWORD']}"}, stack_info=True
-    )
+    log.info("token %s", ENV["SLACK_BOT_TOKEN"], extra={"reason": f"pw {ENV['IB_PASSWORD']}"}, stack_info=True)
     log.info("nested", extra={"prices": {"k": [ENV["AWS_SECRET_ACCESS_KEY"]]}})
     try:
         raise RuntimeError(f"cannot log in with {ENV['IB_PASSWORD']} at postgresql://u:p4ssw0rd@db/x")
@@ -113,7 +111,4 @@ def test_what_is_secret_and_what_is_not(text: str, expected: str) -> None:
 
 
 def test_a_secret_that_begins_with_another_leaves_no_tail() -> None:
-    assert (
-        Redactor({"A_TOKEN": "secret1", "B_TOKEN": "secret1-longer"}).text("x secret1-longer y")
-        == "x [redacted] y"
-    )
+    assert Redactor({"A_TOKEN": "secret1", "B_TOKEN": "secret1-longer"}).text("x secret1-longer y") == "x [redacted] y"

@@ -25,9 +25,7 @@ def build(*, refuse_all: bool = False) -> dg.Definitions:
     def asset(name: str, upstream: str | None) -> dg.AssetsDefinition:
         @dg.multi_asset(
             name=name,
-            specs=[
-                dg.AssetSpec(name, partitions_def=DAYS, deps=[upstream] if upstream else [], code_version="1")
-            ],
+            specs=[dg.AssetSpec(name, partitions_def=DAYS, deps=[upstream] if upstream else [], code_version="1")],
             check_specs=[contract_check(name)],
             can_subset=True,
             backfill_policy=dg.BackfillPolicy.single_run(),
@@ -59,8 +57,7 @@ def events(result: dg.ExecuteInProcessResult, asset: str) -> dict[str | None, dg
     found = [
         event.step_materialization_data.materialization
         for event in result.all_events
-        if event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION
-        and event.asset_key == dg.AssetKey(asset)
+        if event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key == dg.AssetKey(asset)
     ]
     by_partition = {materialization.partition: materialization for materialization in found}
     assert len(by_partition) == len(found), "a partition was reported twice"

@@ -13,7 +13,6 @@ def test_defaults_live_inside_the_home(tmp_path: Path) -> None:
     assert settings.lake_uri == f"file://{tmp_path}/lake"
     assert settings.ledger_url == f"sqlite:///{tmp_path}/ledger.db"
     assert settings.calendar == "XNYS"
-    assert settings.allow_live is False
 
 
 def test_the_home_wins_over_the_configs_and_the_environment_over_both(tmp_path: Path) -> None:

@@ -191,6 +191,12 @@ def test_rules_change_only_while_nothing_is_open(broker: SimulatedBroker) -> Non
     assert broker.executions("paper")[-1].fee == 0.0
 
 
+def test_the_capital_of_a_book_never_changes(broker: SimulatedBroker) -> None:
+    with pytest.raises(BrokerError, match="was opened with a capital of"):
+        broker.open_book("paper", "v", CONFIG.model_copy(update={"initial_cash": CONFIG.initial_cash * 2}))
+    assert broker.account_values("paper")[0].realised == CONFIG.initial_cash
+
+
 def test_books_are_apart(broker: SimulatedBroker) -> None:
     broker.open_book("paper", "w", CONFIG.model_copy(update={"initial_cash": 500.0}))
     broker.advance("paper", "v", bars(QUIET))
