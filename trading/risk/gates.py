@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from trading.accounts import AccountConfig, SpendingWindow
 from trading.orders.intents import OrderIntent
-from trading.risk.statistics import wilson_lower
+from trading.promotion.statistics import wilson_lower_bound
 
 Figure: TypeAlias = float | int | str | bool | None
 
@@ -228,7 +228,7 @@ def expectancy(intent: OrderIntent, account: AccountConfig, context: GateContext
         return _result("expectancy", "", trades=results.trades, enforced_from=needed)
     reward, risk = abs(intent.target - intent.entry), abs(intent.entry - intent.stop)
     costs = intent.entry * context.costs_pct / 100
-    share = wilson_lower(results.wins, results.trades)
+    share = wilson_lower_bound(results.wins, results.trades) or 0.0
     value = share * (reward - costs) - (1 - share) * (risk + costs)
     return _result(
         "expectancy", "" if value > 0 else "expectancy", win_rate_lower=share, reward=reward, risk=risk, costs=costs,

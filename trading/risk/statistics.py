@@ -1,21 +1,6 @@
-"""The two statistics of risk decisions, in plain arithmetic."""
+"""The statistic of the losing-streak breaker, in plain arithmetic."""
 
 import math
-
-Z_95 = 1.959963984540054
-
-
-def wilson_lower(wins: int, trades: int, z: float = Z_95) -> float:
-    """Lower bound of the Wilson score interval of a win rate; 0 without trades.
-
-    Source: E. B. Wilson (1927), Probable inference, the law of succession, and statistical inference.
-    """
-    if trades == 0:
-        return 0.0
-    share = wins / trades
-    centre = share + z * z / (2 * trades)
-    spread = z * math.sqrt(share * (1 - share) / trades + z * z / (4 * trades * trades))
-    return max(0.0, (centre - spread) / (1 + z * z / trades))
 
 
 def binomial_tail(wins: int, trades: int, chance: float) -> float:
