@@ -12,18 +12,11 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import yaml
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from jobs.groups import MARKET_DATA_JOB, PROMOTION_JOB, REPORT_JOB, RESEARCH_JOB, TRADING_JOB
 from trading.errors import ConfigError, DataError
 from trading_assets.configured import account_names, variant_names
+from trading_assets.progress import StageProgress
 from trading_assets.runs import RunOutcome, contiguous, local_instance, run_job
 from trading_assets.settings import Settings, read_yaml
 
@@ -95,9 +88,9 @@ def run_demo(home: Path, data: Path | None, console: Console) -> DemoResult:
     from trading_assets.definitions import build_defs
 
     defs = build_defs(settings)
-    with local_instance(settings) as instance, _bar(console) as bar:
+    with local_instance(settings) as instance, StageProgress(console) as progress:
         for stage in _stages(settings, sessions):
-            task = bar.add_task(stage.title, total=stage.steps, asset="")
+            progress.begin(stage.title, stage.steps)
             job = defs.resolve_job_def(stage.job)
             for first, last in stage.ranges:
                 outcome = run_job(
@@ -106,10 +99,10 @@ def run_demo(home: Path, data: Path | None, console: Console) -> DemoResult:
                     first,
                     last,
                     tags={"started_by": "trading demo"},
-                    progress=lambda asset, steps, task=task: bar.update(task, advance=steps, asset=asset),  # type: ignore[misc]
+                    progress=progress.advance,
                 )
                 result.outcomes.append(outcome)
-            bar.update(task, total=bar.tasks[task].completed, asset="")
+            progress.end()
         _alert_about(result, instance)
     result.seconds = time.monotonic() - started
     return result
@@ -216,16 +209,3 @@ def _alert_about(result: DemoResult, instance: dg.DagsterInstance) -> None:
         if run is not None:
             for alert in alerts_of_run(instance, run, alerts.ui_url, clock):
                 sink.send(alert)
-
-
-def _bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description:<22}"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("[dim]{task.fields[asset]}"),
-        console=console,
-    )
