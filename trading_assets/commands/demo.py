@@ -50,7 +50,10 @@ def _counts_table(result: DemoResult, summary: Summary) -> Table:
 
 
 def _variants_table(summary: Summary) -> Table:
-    table = Table(title="Variants, as of the last session", title_justify="left")
+    horizon = max((variant.horizon for variant in summary.variants), default="")
+    table = Table(
+        title=f"Variants as of the last session; trades and net PnL over {horizon} back", title_justify="left"
+    )
     for column in ("variant", "signals", "trades", "net PnL", "decisions", "stage"):
         table.add_column(column, justify="left" if column in ("variant", "stage") else "right")
     for variant in summary.variants:
