@@ -11,10 +11,9 @@ from trading.errors import ConfigError, TradingError
 from trading_assets.settings import Settings, read_yaml
 
 if TYPE_CHECKING:
-    from trading.promotion.policy import PromotionPolicy
-
     from trading.accounts import AccountConfig
     from trading.features.universe import UniverseConfig
+    from trading.promotion.policy import PromotionPolicy
     from trading.variants import Variant
 
 _Model = TypeVar("_Model")
