@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from resources.configurable import ClockResource, LakeResource
 from trading_assets.code_version import ROOT, source_version
@@ -96,7 +97,8 @@ def warehouse_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         snapshot = Snapshot(opened, opened.resolve("main@"))
         files = {name: dataset_files(snapshot, name) for name in LAKE_FILES}
         version = _data_version(files)
-        before = context.instance.get_latest_materialization_event(dg.AssetKey(next(iter(models))))
+        last = context.instance.get_latest_materialization_event(dg.AssetKey(next(iter(models))))
+        tags = (last.asset_materialization.tags if last and last.asset_materialization else None) or {}
         report = build_warehouse(
             files,
             MODELS,
@@ -117,7 +119,7 @@ def warehouse_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                         columns=[dg.TableColumn(name, type=dtype) for name, dtype in table.columns]
                     ),
                     "lake_commit": report.commit,
-                    "published": version not in str(before and before.asset_materialization),
+                    "published": tags.get(DATA_VERSION_TAG) != version,
                     "file": dg.MetadataValue.path(str(report.path)),
                 },
                 data_version=dg.DataVersion(version),
