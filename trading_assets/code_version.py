@@ -1,4 +1,4 @@
-"""Which code made something: hashes of source files, and the git commit where there is one."""
+"""Which code made something: hashes of source files."""
 
 import hashlib
 from functools import cache
@@ -38,23 +38,3 @@ def research_version() -> str:
     """Version of the code that decides a backtest's numbers; other code may change without making evidence look new."""
     sources = ("trading", "trading_assets/backtests.py", "trading_assets/history.py", "trading_assets/signals.py")
     return f"{version('trading-assets')}+{source_version(*sources)}"
-
-
-@cache
-def git_commit() -> str | None:
-    """The commit checked out beside the code, or None outside a git checkout."""
-    git = ROOT / ".git"
-    try:
-        head = (git / "HEAD").read_text().strip()
-        if not head.startswith("ref: "):
-            return head
-        ref = head.removeprefix("ref: ")
-        loose = git / ref
-        if loose.exists():
-            return loose.read_text().strip()
-        for line in (git / "packed-refs").read_text().splitlines():
-            if line.endswith(f" {ref}"):
-                return line.split()[0]
-    except OSError:
-        return None
-    return None

@@ -2,7 +2,7 @@
 
 from resources.ledger.chain import Problem
 from resources.ledger.errors import LedgerConflict, LedgerError, LedgerUnavailable
-from resources.ledger.ledger import FIRST_STAGE, Ledger
+from resources.ledger.ledger import Ledger
 from resources.ledger.records import (
     Approval,
     Decision,
@@ -17,6 +17,6 @@ from resources.ledger.records import (
 from resources.ledger.writer import LedgerWriter
 
 __all__ = [
-    "FIRST_STAGE", "Approval", "Decision", "Fill", "KillSwitch", "Ledger", "LedgerConflict", "LedgerError",
+    "Approval", "Decision", "Fill", "KillSwitch", "Ledger", "LedgerConflict", "LedgerError",
     "LedgerUnavailable", "LedgerWriter", "OpenPosition", "OrderEvent", "OrderStory", "Problem", "RiskEvent", "Worth",
 ]  # fmt: skip

@@ -31,7 +31,6 @@ from trading.errors import ConfigError
 from trading.orders.intents import OrderIntent
 from trading.orders.lifecycle import OrderState
 
-FIRST_STAGE = "experiment"
 _PG_LOCK = 0x7472616469  # any constant shared by all writers of the ledger
 _BUSY_SECONDS = 30
 
@@ -238,11 +237,6 @@ class Ledger:
             if found.decision_id == decision_id:
                 return found
         raise LedgerError(f"the ledger knows no decision {decision_id!r}")
-
-    def stage_of(self, variant: str, strategy_version: str, before: dt.date | None = None) -> str:
-        """Stage that the decisions as of sessions before ``before`` have led to; ``experiment`` without any."""
-        found = self.decisions(variant, before, strategy_version)
-        return found[-1].to_stage if found else FIRST_STAGE
 
     def record_approval(self, approval: Approval) -> bool:
         """See :meth:`LedgerWriter.record_approval`."""
