@@ -65,3 +65,16 @@ def main(arguments: Sequence[str] | None = None) -> Any:
     except TradingError as error:
         click.secho(f"error: {error}", fg="red", err=True)
         sys.exit(1)
+    except Exception as error:
+        from sqlalchemy.exc import DBAPIError
+
+        if not isinstance(error, OSError | DBAPIError):
+            raise
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        click.secho(
+            f"error: storage failed: {cause}. Is the disk full, the home writable, the database up? What was published "
+            "and recorded is safe: mend the cause and run the same command again",
+            fg="red",
+            err=True,
+        )
+        sys.exit(1)

@@ -117,6 +117,14 @@ def test_what_can_be_used_runs_and_the_rest_is_named(tmp_path: Path, capsys: pyt
     assert run("ledger", "verify", "--home", home) == 0
 
 
+def test_storage_that_fails_is_no_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    assert run("demo", "--home", str(tmp_path / "file" / "home")) == 1
+    error = capsys.readouterr().err
+    assert "storage failed" in error and "run the same command again" in error
+    assert "Traceback" not in error
+
+
 def test_kill_and_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     home = str(tmp_path)
     ledger = Ledger(Settings.load(tmp_path, env={}).ledger_url)
