@@ -33,11 +33,13 @@ check: setup ## lint and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-test: setup ## every test
-	@$(BIN)/pytest $(PYTEST_ARGS)
+test: setup ## every test, on two processes
+	@$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 bench: setup ## the claims about speed, measured against their peers
-	@for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	@$(UV) sync --locked --group bench --quiet
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/.tools/dvc $(UV) sync --locked --project benchmarks/dvc --quiet
+	@$(BIN)/python -m benchmarks.lake $(BENCH_ARGS)
 
 clean: ## remove what was installed and made here (.venv, .tools, .trading)
 	rm -rf .venv .tools .trading

@@ -15,7 +15,7 @@ def janitor_job() -> dg.JobDefinition:
 
     @dg.op(description="Delete leftover write-audit-publish branches and old quarantine tags.")
     def clean_lake(context: dg.OpExecutionContext, lake: LakeResource, clock: ClockResource) -> None:
-        from resources.lake.publish import remove_leftover_branches, remove_old_quarantine
+        from resources.lake.leftovers import remove_leftover_branches, remove_old_quarantine
 
         opened, now = lake.open(), clock.now()
         branches = remove_leftover_branches(opened, LEFTOVER_AFTER, now)

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from trading_assets.code_version import platform_version, research_version
 from trading_assets.configured import variant as load_variant
 from trading_assets.dataset import dataset
 from trading_assets.history import History
-from trading_assets.materialise import Materialised, Skipped, dimension_of, materialise_partitions, session_of
+from trading_assets.materialise import Materialised, Produce, Skipped, dimension_of, materialise_partitions, session_of
 from trading_assets.publications import materialised
 from trading_assets.settings import Settings
 from trading_assets.signals import window_of_sessions
@@ -65,53 +65,59 @@ def backtest_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition
         from trading.sessions import get_calendar
 
         publisher = lake.publisher(context, platform_version(), clock.now)
-        history = History(publisher.snapshot())
-        calendar = get_calendar(settings.calendar)
-        inputs = {name: _Inputs(history, load_variant(settings, name)) for name in _variants(context)}
-        last = {name: max(days) for name, days in _variants(context).items()}
 
-        def produce(key: str) -> Materialised | Skipped:
-            name, as_of = dimension_of(key, "variant"), dt.date.fromisoformat(session_of(key))
-            of_variant = inputs[name]
-            if as_of not in of_variant.sessions:
-                return Skipped(f"bars and signals of session {as_of} for {name} are not both on main")
-            found = _evidence(of_variant, as_of, calendar)
-            reads = {of_variant.bars_asset: history.pinned, "signals": history.pinned}
-            publication = publisher.publish(
-                "backtest",
-                {"session": as_of.isoformat(), "variant": name},
-                found.files,
-                audit=None,
-                inputs=reads,
-                metadata={"strategy_version": of_variant.variant.strategy_version},
-            )
-            shown = found.metrics.filter(pl.col("horizon") == found.longest).to_dicts()
-            figures = {
-                key: value
-                for key, value in (shown[0] if shown else {}).items()
-                if isinstance(value, int | float) and not isinstance(value, bool)
-            }
-            return materialised(
-                publication,
-                found.metrics.height,
-                {
-                    "label": found.label,
-                    "horizon": found.longest or "none",
-                    "causal": found.causal,
-                    **(_plot(found, of_variant.variant, settings) if as_of == last[name] else {}),
-                    **figures,
-                },
-                reads=reads,
-            )
+        def prepare(keys: Sequence[str]) -> Produce:
+            history = History(publisher.snapshot())
+            calendar = get_calendar(settings.calendar)
+            days = _variants(keys)
+            inputs = {name: _Inputs(history, load_variant(settings, name)) for name in days}
+            last = {name: max(found) for name, found in days.items()}
 
-        yield from materialise_partitions(context, "backtest", produce)
+            def produce(key: str) -> Materialised | Skipped:
+                name, as_of = dimension_of(key, "variant"), dt.date.fromisoformat(session_of(key))
+                of_variant = inputs[name]
+                if as_of not in of_variant.sessions:
+                    return Skipped(f"bars and signals of session {as_of} for {name} are not both on main")
+                found = _evidence(of_variant, as_of, calendar)
+                reads = {of_variant.bars_asset: history.pinned, "signals": history.pinned}
+                publication = publisher.publish(
+                    "backtest",
+                    {"session": as_of.isoformat(), "variant": name},
+                    found.files,
+                    audit=None,
+                    inputs=reads,
+                    metadata={"strategy_version": of_variant.variant.strategy_version},
+                    since=history.pinned,
+                )
+                shown = found.metrics.filter(pl.col("horizon") == found.longest).to_dicts()
+                figures = {
+                    key: value
+                    for key, value in (shown[0] if shown else {}).items()
+                    if isinstance(value, int | float) and not isinstance(value, bool)
+                }
+                return materialised(
+                    publication,
+                    found.metrics.height,
+                    {
+                        "label": found.label,
+                        "horizon": found.longest or "none",
+                        "causal": found.causal,
+                        **(_plot(found, of_variant.variant, settings) if as_of == last[name] else {}),
+                        **figures,
+                    },
+                    reads=reads,
+                )
+
+            return produce
+
+        yield from materialise_partitions(context, "backtest", prepare)
 
     return [backtest]
 
 
-def _variants(context: dg.AssetExecutionContext) -> Mapping[str, list[dt.date]]:
+def _variants(keys: Sequence[str]) -> Mapping[str, list[dt.date]]:
     found: dict[str, list[dt.date]] = {}
-    for key in context.partition_keys:
+    for key in keys:
         found.setdefault(dimension_of(key, "variant"), []).append(dt.date.fromisoformat(session_of(key)))
     return found
 

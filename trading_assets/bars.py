@@ -1,7 +1,7 @@
 """Bars resampled from minutes, and what is wrong with the minutes."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -10,7 +10,7 @@ import polars as pl
 from resources.configurable import ClockResource, LakeResource
 from trading_assets.code_version import platform_version
 from trading_assets.dataset import dataset
-from trading_assets.materialise import Materialised, Skipped, materialise_partitions
+from trading_assets.materialise import Materialised, Produce, Skipped, materialise_partitions
 from trading_assets.publications import UpstreamMissing, contract_audit, materialised, read_upstream
 from trading_assets.settings import Settings
 
@@ -44,29 +44,34 @@ def _resampled(
         from trading.bars import resample
 
         publisher = lake.publisher(context, platform_version(), clock.now)
-        pinned = publisher.pin()
 
-        def produce(session: str) -> Materialised | Skipped:
-            try:
-                m1 = read_upstream(publisher, pinned, "m1_bars", {"session": session})
-            except UpstreamMissing as missing:
-                return Skipped(str(missing))
-            bars = resample(m1, timeframe, calendar=settings.calendar, policy="keep")
-            publication = publisher.publish(
-                name,
-                {"session": session},
-                {"data.parquet": bars},
-                audit=contract_audit("bars", f"{name} {session}"),
-                inputs={"m1_bars": pinned},
-            )
-            return materialised(
-                publication,
-                bars.height,
-                {"symbols": bars["Symbol"].n_unique(), "incomplete_bars": int((~bars["complete"]).sum())},
-                reads={"m1_bars": pinned},
-            )
+        def prepare(_: Sequence[str]) -> Produce:
+            pinned = publisher.pin()
 
-        yield from materialise_partitions(context, name, produce)
+            def produce(session: str) -> Materialised | Skipped:
+                try:
+                    m1 = read_upstream(publisher, pinned, "m1_bars", {"session": session})
+                except UpstreamMissing as missing:
+                    return Skipped(str(missing))
+                bars = resample(m1, timeframe, calendar=settings.calendar, policy="keep")
+                publication = publisher.publish(
+                    name,
+                    {"session": session},
+                    {"data.parquet": bars},
+                    audit=contract_audit("bars", f"{name} {session}"),
+                    inputs={"m1_bars": pinned},
+                    since=pinned,
+                )
+                return materialised(
+                    publication,
+                    bars.height,
+                    {"symbols": bars["Symbol"].n_unique(), "incomplete_bars": int((~bars["complete"]).sum())},
+                    reads={"m1_bars": pinned},
+                )
+
+            return produce
+
+        yield from materialise_partitions(context, name, prepare)
 
     return resampled_bars
 
@@ -96,43 +101,48 @@ def _quality(settings: Settings, sessions: dg.PartitionsDefinition[str]) -> dg.A
         from trading.sessions import get_calendar
 
         publisher = lake.publisher(context, platform_version(), clock.now)
-        pinned = publisher.pin()
-        calendar = get_calendar(settings.calendar)
-        limits = QualityConfig(min_coverage=settings.min_coverage)
 
-        def produce(session: str) -> Materialised | Skipped:
-            try:
-                bars = read_upstream(publisher, pinned, "m1_bars", {"session": session})
-                report = read_upstream(publisher, pinned, "m1_bars", {"session": session}, "report.parquet")
-            except UpstreamMissing as missing:
-                return Skipped(str(missing))
-            before = {"session": calendar.previous(dt.date.fromisoformat(session)).isoformat()}
-            expected: list[str] = []
-            if publisher.exists(pinned, "m1_bars", before, "report.parquet"):
-                seen = publisher.read_frame(pinned, "m1_bars", before, "report.parquet")
-                expected = seen.filter(pl.col("minutes_present") > 0)["Symbol"].to_list()
-            quality = daily_quality(AssembledBars(bars, report), settings.calendar, limits, expected)
-            publication = publisher.publish(
-                "bar_quality",
-                {"session": session},
-                {"data.parquet": quality},
-                audit=contract_audit("bar_quality", f"bar_quality {session}"),
-                inputs={"m1_bars": pinned},
-            )
-            below = quality.filter(~quality["passed"])
-            return materialised(
-                publication,
-                quality.height,
-                {
-                    "lowest_coverage": min(quality["coverage"].drop_nulls().to_list(), default=0.0),
-                    "symbols_below_min_coverage": ", ".join(below["Symbol"].to_list()) or "none",
-                    "missing_minutes": int(quality["missing_minutes"].sum()),
-                    "exact_duplicates": int(quality["exact_duplicates"].sum()),
-                    "outliers": int(quality["outliers"].sum()),
-                },
-                reads={"m1_bars": pinned},
-            )
+        def prepare(_: Sequence[str]) -> Produce:
+            pinned = publisher.pin()
+            calendar = get_calendar(settings.calendar)
+            limits = QualityConfig(min_coverage=settings.min_coverage)
 
-        yield from materialise_partitions(context, "bar_quality", produce)
+            def produce(session: str) -> Materialised | Skipped:
+                try:
+                    bars = read_upstream(publisher, pinned, "m1_bars", {"session": session})
+                    report = read_upstream(publisher, pinned, "m1_bars", {"session": session}, "report.parquet")
+                except UpstreamMissing as missing:
+                    return Skipped(str(missing))
+                before = {"session": calendar.previous(dt.date.fromisoformat(session)).isoformat()}
+                expected: list[str] = []
+                if publisher.exists(pinned, "m1_bars", before, "report.parquet"):
+                    seen = publisher.read_frame(pinned, "m1_bars", before, "report.parquet")
+                    expected = seen.filter(pl.col("minutes_present") > 0)["Symbol"].to_list()
+                quality = daily_quality(AssembledBars(bars, report), settings.calendar, limits, expected)
+                publication = publisher.publish(
+                    "bar_quality",
+                    {"session": session},
+                    {"data.parquet": quality},
+                    audit=contract_audit("bar_quality", f"bar_quality {session}"),
+                    inputs={"m1_bars": pinned},
+                    since=pinned,
+                )
+                below = quality.filter(~quality["passed"])
+                return materialised(
+                    publication,
+                    quality.height,
+                    {
+                        "lowest_coverage": min(quality["coverage"].drop_nulls().to_list(), default=0.0),
+                        "symbols_below_min_coverage": ", ".join(below["Symbol"].to_list()) or "none",
+                        "missing_minutes": int(quality["missing_minutes"].sum()),
+                        "exact_duplicates": int(quality["exact_duplicates"].sum()),
+                        "outliers": int(quality["outliers"].sum()),
+                    },
+                    reads={"m1_bars": pinned},
+                )
+
+            return produce
+
+        yield from materialise_partitions(context, "bar_quality", prepare)
 
     return bar_quality

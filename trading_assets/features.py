@@ -1,7 +1,7 @@
 """The universe of a session: the Symbols that may give signals, from what was known before its open."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -12,7 +12,7 @@ from trading_assets.code_version import platform_version
 from trading_assets.configured import universe_config
 from trading_assets.dataset import dataset
 from trading_assets.history import History
-from trading_assets.materialise import Materialised, Skipped, materialise_partitions
+from trading_assets.materialise import Materialised, Produce, Skipped, materialise_partitions
 from trading_assets.publications import contract_audit, materialised
 from trading_assets.settings import Settings
 
@@ -42,40 +42,47 @@ def feature_assets(settings: Settings, sessions: dg.PartitionsDefinition[str]) -
         from trading.features.universe import build_universe
 
         publisher = lake.publisher(context, platform_version(), clock.now)
-        history = History(publisher.snapshot())
-        config, blackout = universe_config(settings)
-        days = sorted(dt.date.fromisoformat(key) for key in context.partition_keys)
-        known = history.sessions("d1_bars")
-        reach = [day for day in known if day < days[0]][-config.sessions_needed :] if config.sessions_needed else []
-        daily = history.frame("d1_bars", [*reach, *(day for day in known if days[0] <= day < days[-1])])
 
-        def produce(session: str) -> Materialised | Skipped:
-            day = dt.date.fromisoformat(session)
-            if day not in history.sessions("m1_bars"):
-                return Skipped(f"m1_bars of session {session} is not on main")
-            symbols = history.frame("m1_bars", [day])["Symbol"].unique().sort().to_list()
-            seen = [past for past in known if past < day][-config.sessions_needed :] if config.sessions_needed else []
-            before = daily.filter(pl.col("session").is_in(seen)) if daily.width else daily
-            admitted = build_universe(before, symbols, day, config, blackout, calendar=settings.calendar)
-            publication = publisher.publish(
-                "universe",
-                {"session": session},
-                {"data.parquet": admitted},
-                audit=contract_audit("universe", f"universe {session}"),
-                inputs={"m1_bars": history.pinned, "d1_bars": history.pinned},
-            )
-            removed = admitted.filter(~pl.col("admitted"))
-            reasons = removed.group_by("removed_by").len().sort("removed_by")
-            return materialised(
-                publication,
-                admitted.height,
-                {
-                    "admitted": int(admitted["admitted"].sum()),
-                    "removed": dg.MetadataValue.json(dict(reasons.iter_rows())),
-                },
-                reads={"m1_bars": history.pinned, "d1_bars": history.pinned},
-            )
+        def prepare(keys: Sequence[str]) -> Produce:
+            history = History(publisher.snapshot())
+            config, blackout = universe_config(settings)
+            days = sorted(dt.date.fromisoformat(key) for key in keys)
+            known = history.sessions("d1_bars")
+            reach = [day for day in known if day < days[0]][-config.sessions_needed :] if config.sessions_needed else []
+            daily = history.frame("d1_bars", [*reach, *(day for day in known if days[0] <= day < days[-1])])
 
-        yield from materialise_partitions(context, "universe", produce)
+            def produce(session: str) -> Materialised | Skipped:
+                day = dt.date.fromisoformat(session)
+                if day not in history.sessions("m1_bars"):
+                    return Skipped(f"m1_bars of session {session} is not on main")
+                symbols = history.frame("m1_bars", [day])["Symbol"].unique().sort().to_list()
+                seen = (
+                    [past for past in known if past < day][-config.sessions_needed :] if config.sessions_needed else []
+                )
+                before = daily.filter(pl.col("session").is_in(seen)) if daily.width else daily
+                admitted = build_universe(before, symbols, day, config, blackout, calendar=settings.calendar)
+                publication = publisher.publish(
+                    "universe",
+                    {"session": session},
+                    {"data.parquet": admitted},
+                    audit=contract_audit("universe", f"universe {session}"),
+                    inputs={"m1_bars": history.pinned, "d1_bars": history.pinned},
+                    since=history.pinned,
+                )
+                removed = admitted.filter(~pl.col("admitted"))
+                reasons = removed.group_by("removed_by").len().sort("removed_by")
+                return materialised(
+                    publication,
+                    admitted.height,
+                    {
+                        "admitted": int(admitted["admitted"].sum()),
+                        "removed": dg.MetadataValue.json(dict(reasons.iter_rows())),
+                    },
+                    reads={"m1_bars": history.pinned, "d1_bars": history.pinned},
+                )
+
+            return produce
+
+        yield from materialise_partitions(context, "universe", prepare)
 
     return [universe]

@@ -84,7 +84,10 @@ class History:
         """The commit on main that made the partition as it is at the pinned commit."""
         key = (dataset, session, _suffix(fixed))
         if key not in self._commits:
-            self._commits[key] = made_by(self.snapshot, dataset, {"session": session.isoformat(), **(fixed or {})})
+            from resources.lake.provenance import made_by
+
+            partition = {"session": session.isoformat(), **(fixed or {})}
+            self._commits[key] = made_by(self.snapshot, dataset, partition).id
         return self._commits[key]
 
     def fingerprint(
@@ -104,21 +107,6 @@ class History:
             "last_commit": commits[-1],
             "commits_sha256": hashlib.sha256("\n".join(commits).encode()).hexdigest(),
         }
-
-
-def made_by(snapshot: "Snapshot", dataset: str, partition: Mapping[str, str]) -> str:
-    """The commit of main that brought a partition's data as the snapshot has it.
-
-    Raises:
-        ObjectNotFound: the partition is not there.
-    """
-    from resources.lake import ObjectNotFound
-    from resources.lake.layout import object_path
-
-    path = object_path(dataset, partition)
-    for commit in snapshot.lake.log(snapshot.ref, path=path, first_parent=True, limit=1):
-        return commit.id
-    raise ObjectNotFound(f"{path} is not at {snapshot.ref}")
 
 
 def _suffix(fixed: Mapping[str, str] | None) -> str:

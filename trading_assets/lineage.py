@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trading_assets.history import made_by
-
 if TYPE_CHECKING:
     from resources.lake import Lake
 
@@ -99,9 +97,10 @@ def raw_files(lake: "Lake", step: Step, symbol: str) -> list[RawFile]:
 
 def _step(lake: "Lake", ref: str, dataset: str, partition: Mapping[str, str], depth: int) -> Step:
     from resources.lake.layout import partition_path
+    from resources.lake.provenance import made_by
     from resources.lake.reading import Snapshot
 
-    commit = lake.get_commit(made_by(Snapshot(lake, ref), dataset, partition))
+    commit = made_by(Snapshot(lake, ref), dataset, partition)
     return Step(
         depth=depth,
         dataset=dataset,

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -10,7 +10,7 @@ import dagster as dg
 from resources.configurable import ClockResource, LakeResource, SourceResource
 from trading_assets.code_version import platform_version
 from trading_assets.dataset import dataset
-from trading_assets.materialise import Materialised, Skipped, materialise_partitions
+from trading_assets.materialise import Materialised, Produce, Skipped, materialise_partitions
 from trading_assets.publications import UpstreamMissing, contract_audit, materialised, read_upstream
 from trading_assets.settings import Settings
 
@@ -36,32 +36,38 @@ def market_data_assets(settings: Settings, sessions: dg.PartitionsDefinition[str
         context: dg.AssetExecutionContext, lake: LakeResource, source: SourceResource, clock: ClockResource
     ) -> Iterator[dg.MaterializeResult[Any]]:
         publisher = lake.publisher(context, platform_version(), clock.now)
-        files = source.open()
 
-        def produce(session: str) -> Materialised | Skipped:
-            raw = files.read_session(dt.date.fromisoformat(session), settings.calendar)
-            if raw.frame.is_empty():
-                return Skipped(f"the source has no row of {session}")
-            publication = publisher.publish(
-                "m1_raw",
-                {"session": session},
-                {"data.parquet": raw.frame},
-                audit=None,
-                inputs={},
-                metadata={"source": files.name, "source_files": json.dumps(dict(raw.files), sort_keys=True)},
-            )
-            return materialised(
-                publication,
-                raw.frame.height,
-                {
-                    "source": files.name,
-                    "symbols": raw.frame["Symbol"].n_unique(),
-                    "source_sha256": dg.MetadataValue.json(dict(raw.files)),
-                    "left_out": dg.MetadataValue.json([skip.reason for skip in raw.skips]),
-                },
-            )
+        def prepare(_: Sequence[str]) -> Produce:
+            pinned = publisher.pin()
+            files = source.open()
 
-        yield from materialise_partitions(context, "m1_raw", produce)
+            def produce(session: str) -> Materialised | Skipped:
+                raw = files.read_session(dt.date.fromisoformat(session), settings.calendar)
+                if raw.frame.is_empty():
+                    return Skipped(f"the source has no row of {session}")
+                publication = publisher.publish(
+                    "m1_raw",
+                    {"session": session},
+                    {"data.parquet": raw.frame},
+                    audit=None,
+                    inputs={},
+                    metadata={"source": files.name, "source_files": json.dumps(dict(raw.files), sort_keys=True)},
+                    since=pinned,
+                )
+                return materialised(
+                    publication,
+                    raw.frame.height,
+                    {
+                        "source": files.name,
+                        "symbols": raw.frame["Symbol"].n_unique(),
+                        "source_sha256": dg.MetadataValue.json(dict(raw.files)),
+                        "left_out": dg.MetadataValue.json([skip.reason for skip in raw.skips]),
+                    },
+                )
+
+            return produce
+
+        yield from materialise_partitions(context, "m1_raw", prepare)
 
     @dataset(
         "m1_bars",
@@ -78,44 +84,55 @@ def market_data_assets(settings: Settings, sessions: dg.PartitionsDefinition[str
         from trading.bars import BarsRefused, assemble_m1
 
         publisher = lake.publisher(context, platform_version(), clock.now)
-        pinned = publisher.pin()
 
-        def produce(session: str) -> Materialised | Skipped:
-            try:
-                raw = read_upstream(publisher, pinned, "m1_raw", {"session": session})
-            except UpstreamMissing as missing:
-                return Skipped(str(missing))
-            partition = {"session": session}
-            try:
-                assembled = assemble_m1([raw], calendar=settings.calendar)
-            except BarsRefused as refusal:
-                # what was refused stays where a person can look at it; the publisher names the tag in its error
-                publisher.publish(
-                    "m1_bars", partition, {"refused.parquet": raw}, audit=_refuse(refusal), inputs={"m1_raw": pinned}
+        def prepare(_: Sequence[str]) -> Produce:
+            pinned = publisher.pin()
+
+            def produce(session: str) -> Materialised | Skipped:
+                try:
+                    raw = read_upstream(publisher, pinned, "m1_raw", {"session": session})
+                except UpstreamMissing as missing:
+                    return Skipped(str(missing))
+                partition = {"session": session}
+                try:
+                    assembled = assemble_m1([raw], calendar=settings.calendar)
+                except BarsRefused as refusal:
+                    # what was refused stays where a person can look at it; the publisher names the tag in its error
+                    publisher.publish(
+                        "m1_bars",
+                        partition,
+                        {"refused.parquet": raw},
+                        audit=_refuse(refusal),
+                        inputs={"m1_raw": pinned},
+                    )
+                    raise
+                if assembled.bars.is_empty():
+                    return Skipped(
+                        f"no row of {session} lies inside the regular session ({raw.height} rows outside it)"
+                    )
+                publication = publisher.publish(
+                    "m1_bars",
+                    partition,
+                    {"data.parquet": assembled.bars, "report.parquet": assembled.report},
+                    audit=contract_audit("m1_bars", f"m1_bars {session}"),
+                    inputs={"m1_raw": pinned},
+                    since=pinned,
                 )
-                raise
-            if assembled.bars.is_empty():
-                return Skipped(f"no row of {session} lies inside the regular session ({raw.height} rows outside it)")
-            publication = publisher.publish(
-                "m1_bars",
-                partition,
-                {"data.parquet": assembled.bars, "report.parquet": assembled.report},
-                audit=contract_audit("m1_bars", f"m1_bars {session}"),
-                inputs={"m1_raw": pinned},
-            )
-            report = assembled.report
-            return materialised(
-                publication,
-                assembled.bars.height,
-                {
-                    "symbols": report.height,
-                    "exact_duplicates": int(report["exact_duplicates"].sum()),
-                    "rows_outside_session": int(report["rows_outside_session"].sum()),
-                },
-                reads={"m1_raw": pinned},
-            )
+                report = assembled.report
+                return materialised(
+                    publication,
+                    assembled.bars.height,
+                    {
+                        "symbols": report.height,
+                        "exact_duplicates": int(report["exact_duplicates"].sum()),
+                        "rows_outside_session": int(report["rows_outside_session"].sum()),
+                    },
+                    reads={"m1_raw": pinned},
+                )
 
-        yield from materialise_partitions(context, "m1_bars", produce)
+            return produce
+
+        yield from materialise_partitions(context, "m1_bars", prepare)
 
     return [m1_raw, m1_bars]
 

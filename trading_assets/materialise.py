@@ -10,8 +10,8 @@ marker that Dagster keeps for outputs that report their events themselves.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import dagster as dg
@@ -23,12 +23,14 @@ from dagster._core.definitions.data_version import (
 from dagster._core.definitions.partitions.utils import get_tags_from_multi_partition_key
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
+from resources.lake.errors import Overtaken
 from trading.errors import DataError, OrderError, TradingError
 
 CONTRACT_CHECK = "contract"
 # Errors that concern one partition and leave the others alone.
 PARTITION_ERRORS = (DataError, OrderError)
 _SECONDS_BETWEEN_PROGRESS = 2.0
+_PASSES = 4
 
 
 @dataclass(frozen=True)
@@ -142,30 +144,60 @@ class PartitionRecorder:
         return dg.MaterializeResult(asset_key=self.key, metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
 
 
-def materialise_partitions(
-    context: dg.AssetExecutionContext,
-    asset: str,
-    produce: Callable[[str], Materialised | Skipped],
-) -> Iterator[dg.MaterializeResult[Any]]:
-    """Call ``produce`` for each partition of the run, in time order, and record each outcome.
+Produce = Callable[[str], Materialised | Skipped]
+"""Makes and publishes one partition. Raises Overtaken where another run published it meanwhile."""
 
-    What is wrong with a partition's data or orders (`DataError`, `OrderError`) refuses that partition only. Anything else, an
-    unreachable lake or ledger or a wrong setting, would hit every partition alike and ends the step.
+
+def materialise_partitions(
+    context: dg.AssetExecutionContext, asset: str, prepare: Callable[[Sequence[str]], Produce]
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Make each partition of the run, in time order, and record each outcome.
+
+    ``prepare`` pins what the partitions named are made from, and returns what makes one. What is wrong with a partition's data
+    or orders (`DataError`, `OrderError`) refuses that partition only. Anything else, an unreachable lake or ledger or a wrong
+    setting, would hit every partition alike and ends the step.
+
+    A partition that another run published meanwhile is made again from the new head, after all others: its inputs may have
+    changed too. The log and the event's metadata say which run that was.
     """
     recorder = PartitionRecorder(context, asset)
-    keys = sorted(context.partition_keys, key=session_of)
+    pending = sorted(context.partition_keys, key=session_of)
+    overtaken: dict[str, Overtaken] = {}
+    for _ in range(_PASSES):
+        before, overtaken = overtaken, {}
+        produce = prepare(pending)
+        for key in _with_progress(context, asset, pending):
+            try:
+                recorder.record(key, _retried(produce(key), before.get(key)))
+            except Overtaken as met:
+                overtaken[key] = met
+                context.log.warning(f"{asset} {key}: {met}")
+            except PARTITION_ERRORS as error:
+                recorder.record(key, error)
+        pending = list(overtaken)
+        if not pending:
+            break
+    for key, last in overtaken.items():
+        recorder.record(key, last)
+    yield recorder.finish()
+
+
+def _retried(outcome: Materialised | Skipped, met: Overtaken | None) -> Materialised | Skipped:
+    if met is None or isinstance(outcome, Skipped):
+        return outcome
+    told = {"overtaken_by_run": met.by_run or "unknown", "overtaken_at_commit": met.commit_id}
+    return replace(outcome, metadata={**outcome.metadata, **told})
+
+
+def _with_progress(context: dg.AssetExecutionContext, asset: str, keys: Sequence[str]) -> Iterator[str]:
     started = reported = time.monotonic()
     for number, key in enumerate(keys, start=1):
-        try:
-            recorder.record(key, produce(key))
-        except PARTITION_ERRORS as error:
-            recorder.record(key, error)
+        yield key
         now = time.monotonic()
         if now - reported > _SECONDS_BETWEEN_PROGRESS and number < len(keys):
             reported = now
             left = (now - started) / number * (len(keys) - number)
             context.log.info(f"{asset}: {number} of {len(keys)} partitions, about {left:.0f} s left")
-    yield recorder.finish()
 
 
 def session_of(partition: str) -> str:

@@ -1,6 +1,5 @@
 """Orders of a session: the batch, its routing, reconciliation and what the account is worth; session x account."""
 
-import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ import dagster as dg
 import polars as pl
 
 from resources.configurable import AlertsResource, BrokerResource, ClockResource, LakeResource, LedgerResource
+from resources.lake.errors import Overtaken
 from trading.errors import ConfigError, OrderError
 from trading_assets.bars import BAR_ASSETS
 from trading_assets.code_version import platform_version
@@ -29,6 +29,7 @@ from trading_assets.materialise import (
     session_of,
 )
 from trading_assets.order_frames import differences_frame, events_frame, fills_frame, worth_frame
+from trading_assets.pins import Pins
 from trading_assets.publications import contract_audit, materialised
 from trading_assets.settings import Settings
 from trading_assets.stages import stage_at
@@ -121,7 +122,7 @@ def order_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition) -
                     continue
                 try:
                     recorders[name].record(key, desk.steps[name](account, session))
-                except PARTITION_ERRORS as error:
+                except (*PARTITION_ERRORS, Overtaken) as error:
                     recorders[name].record(key, error)
                     # sessions are routed in order, each once: what failed is mended before the account goes on
                     stopped[account] = f"account {account} stopped at {name} of session {session}: {error}"
@@ -142,10 +143,10 @@ class TradingDesk:
     alerts: "AlertSink"
     link: str
     _batches: dict[tuple[str, dt.date], tuple[list["OrderIntent"], str]] = field(default_factory=dict)
-    _pinned: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.history = History(self.publisher.snapshot())
+        self._pins = Pins(self.publisher.lake)
         self.steps: Mapping[str, Callable[[str, dt.date], Materialised | Skipped]] = {
             "order_batch": self.build,
             "order_routing": self.route,
@@ -185,10 +186,11 @@ class TradingDesk:
             {"data.parquet": batch_frame(intents), "legs.csv": legs_csv(intents).encode()},
             audit=contract_audit("order_batch", f"order_batch {account} {session}"),
             inputs=reads,
+            since=self.history.pinned,
         )
         self._batches[account, session] = intents, publication.commit_id
         if intents:
-            self._pin(f"batch-{account}-{session}-{publication.data_version[:12]}", publication.commit_id)
+            self._pins.tag(f"batch-{account}-{session}-{publication.data_version[:12]}", publication.commit_id)
             self._pin_lineage(intents, session)
         return materialised(
             publication,
@@ -372,17 +374,7 @@ class TradingDesk:
         lake = self.history.snapshot.lake
         for variant, commit in {(intent.variant, intent.lineage.commits["signals"]) for intent in intents}:
             for step in trace(lake, commit, "signals", {"session": session.isoformat(), "variant": variant}):
-                for pinned in (step.commit, *step.inputs.values()):
-                    self._pin(f"lineage-{pinned}", pinned)
-
-    def _pin(self, tag: str, commit: str) -> None:
-        from resources.lake import AlreadyExists
-
-        if tag in self._pinned:
-            return
-        with contextlib.suppress(AlreadyExists):  # pinned by an earlier run
-            self.history.snapshot.lake.create_tag(tag, commit)
-        self._pinned.add(tag)
+                self._pins.lineage((step.commit, *step.inputs.values()))
 
     @staticmethod
     def _routing_figures(report: "RoutingReport") -> dict[str, Any]:

@@ -1,10 +1,9 @@
 """Promotion decisions: session x variant, taken from pinned evidence and recorded in the ledger."""
 
-import contextlib
 import datetime as dt
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +16,13 @@ from trading_assets.configured import promotion_policy
 from trading_assets.configured import variant as load_variant
 from trading_assets.dataset import dataset
 from trading_assets.history import History
-from trading_assets.materialise import Materialised, Skipped, dimension_of, materialise_partitions, session_of
+from trading_assets.materialise import Materialised, Produce, Skipped, dimension_of, materialise_partitions, session_of
+from trading_assets.pins import Pins
 from trading_assets.publications import materialised
 from trading_assets.settings import Settings
 
 if TYPE_CHECKING:
+    from resources.lake import Commit
     from resources.ledger import Ledger
     from trading.promotion import Decision, Evidence
     from trading.variants import Variant
@@ -44,43 +45,48 @@ def promotion_assets(settings: Settings, partitions: dg.MultiPartitionsDefinitio
         context: dg.AssetExecutionContext, lake: LakeResource, ledger: LedgerResource, clock: ClockResource
     ) -> Iterator[dg.MaterializeResult[Any]]:
         publisher = lake.publisher(context, platform_version(), clock.now)
-        desk = DecisionDesk(settings, History(publisher.snapshot()), ledger.open())
 
-        def produce(key: str) -> Materialised | Skipped:
-            name, as_of = dimension_of(key, "variant"), dt.date.fromisoformat(session_of(key))
-            if as_of not in desk.history.sessions("backtest", {"variant": name}):
-                return Skipped(f"backtest of session {as_of} for {name} is not on main")
-            decisions = desk.decide(name, as_of)
-            reads = {"backtest": desk.history.pinned, "bar_quality": desk.history.pinned}
-            publication = publisher.publish(
-                "promotion_decision",
-                {"session": as_of.isoformat(), "variant": name},
-                {
-                    "data.parquet": decisions_frame(decisions),
-                    "gates.parquet": gates_frame(decisions),
-                    "decisions.json": _json([decision.to_dict() for decision in decisions]),
-                },
-                audit=None,
-                inputs=reads,
-            )
-            desk.record(decisions, publication.commit_id, clock.now())
-            last = decisions[-1]
-            return materialised(
-                publication,
-                len(decisions),
-                {
-                    "stage": last.to_stage,
-                    "came_from": decisions[0].from_stage,
-                    "decision_ids": ", ".join(decision.decision_id for decision in decisions),
-                    "strategy_version": last.strategy_version,
-                    "policy": last.policy.name,
-                    "reason": last.reason,
-                    "gates": dg.MetadataValue.md(_gates_table(last)),
-                },
-                reads=reads,
-            )
+        def prepare(_: Sequence[str]) -> Produce:
+            desk = DecisionDesk(settings, History(publisher.snapshot()), ledger.open())
 
-        yield from materialise_partitions(context, "promotion_decision", produce)
+            def produce(key: str) -> Materialised | Skipped:
+                name, as_of = dimension_of(key, "variant"), dt.date.fromisoformat(session_of(key))
+                if as_of not in desk.history.sessions("backtest", {"variant": name}):
+                    return Skipped(f"backtest of session {as_of} for {name} is not on main")
+                decisions = desk.decide(name, as_of)
+                reads = {"backtest": desk.history.pinned, "bar_quality": desk.history.pinned}
+                publication = publisher.publish(
+                    "promotion_decision",
+                    {"session": as_of.isoformat(), "variant": name},
+                    {
+                        "data.parquet": decisions_frame(decisions),
+                        "gates.parquet": gates_frame(decisions),
+                        "decisions.json": _json([decision.to_dict() for decision in decisions]),
+                    },
+                    audit=None,
+                    inputs=reads,
+                    since=desk.history.pinned,
+                )
+                desk.record(decisions, publication.commit_id, clock.now())
+                last = decisions[-1]
+                return materialised(
+                    publication,
+                    len(decisions),
+                    {
+                        "stage": last.to_stage,
+                        "came_from": decisions[0].from_stage,
+                        "decision_ids": ", ".join(decision.decision_id for decision in decisions),
+                        "strategy_version": last.strategy_version,
+                        "policy": last.policy.name,
+                        "reason": last.reason,
+                        "gates": dg.MetadataValue.md(_gates_table(last)),
+                    },
+                    reads=reads,
+                )
+
+            return produce
+
+        yield from materialise_partitions(context, "promotion_decision", prepare)
 
     return [promotion_decision]
 
@@ -95,6 +101,9 @@ class DecisionDesk:
     _decided: dict[str, list["Decision"]] = field(default_factory=dict)
     _red_sessions: dict[dt.date, bool] | None = None
 
+    def __post_init__(self) -> None:
+        self._pins = Pins(self.history.snapshot.lake)
+
     def decide(self, name: str, as_of: dt.date) -> tuple["Decision", ...]:
         """The decisions of one session, without recording them: pure but for what it reads."""
         from trading.promotion import decide_all, green_history, stage_before
@@ -106,17 +115,22 @@ class DecisionDesk:
         return decide_all(evidence, promotion_policy(self.settings), stage_before(earlier, evidence))
 
     def record(self, decisions: tuple["Decision", ...], commit: str, at: dt.datetime) -> None:
-        """Into the ledger, each once; the commit that they are published with is pinned by a tag."""
-        from resources.lake import AlreadyExists
-
+        """Into the ledger, each once; the commits that they are published with and rest on are pinned by tags."""
         known = {decision.decision_id for decision in self.earlier(decisions[0].variant)}
         for decision in decisions:
             if decision.decision_id in known:
                 continue
-            with contextlib.suppress(AlreadyExists):  # a run was killed between the tag and the ledger
-                self.history.snapshot.lake.create_tag(f"decision-{decision.decision_id}", commit)
+            self._pins.tag(f"decision-{decision.decision_id}", commit)
+            self._pins.publication(self._backtest(decision))
+            self._pins.lineage([self.history.pinned])
             self.ledger.record_decision(decision.to_dict(), at)
             self.earlier(decision.variant).append(decision)
+
+    def _backtest(self, decision: "Decision") -> "Commit":
+        from resources.lake.provenance import made_by
+
+        partition = {"session": decision.session.isoformat(), "variant": decision.variant}
+        return made_by(self.history.snapshot, "backtest", partition)
 
     def earlier(self, name: str) -> list["Decision"]:
         """All recorded decisions of a variant, in order of (session, recording)."""

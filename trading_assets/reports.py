@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from trading_assets.code_version import platform_version, research_version
 from trading_assets.configured import account_names, variant_names
 from trading_assets.dataset import dataset
 from trading_assets.history import History
-from trading_assets.materialise import Materialised, Skipped, materialise_partitions
+from trading_assets.materialise import Materialised, Produce, Skipped, materialise_partitions
 from trading_assets.publications import materialised
 from trading_assets.settings import Settings
 
@@ -41,33 +41,38 @@ def report_assets(settings: Settings, sessions: dg.PartitionsDefinition[str]) ->
         context: dg.AssetExecutionContext, lake: LakeResource, ledger: LedgerResource, clock: ClockResource
     ) -> Iterator[dg.MaterializeResult[Any]]:
         publisher = lake.publisher(context, platform_version(), clock.now)
-        history = History(publisher.snapshot())
 
-        def produce(session: str) -> Materialised | Skipped:
-            day = dt.date.fromisoformat(session)
-            if day not in history.sessions("bar_quality"):
-                return Skipped(f"session {session} has no data on main")
-            facts = _Facts.of(settings, history, ledger.open(), day)
-            files = facts.pages(settings)
-            publication = publisher.publish(
-                "report",
-                {"session": session},
-                {**files, "data.parquet": facts.summary()},
-                audit=None,
-                inputs=dict.fromkeys(("backtest", "promotion_decision", "bar_quality"), history.pinned),
-            )
-            page = write_pages(settings.reports_dir, session, files, facts.index_row(), settings.label)
-            return materialised(
-                publication,
-                1,
-                {
-                    "page": dg.MetadataValue.url(page.as_uri()),
-                    "variants": len(facts.variants),
-                    "orders": len(facts.orders),
-                },
-            )
+        def prepare(_: Sequence[str]) -> Produce:
+            history = History(publisher.snapshot())
 
-        yield from materialise_partitions(context, "report", produce)
+            def produce(session: str) -> Materialised | Skipped:
+                day = dt.date.fromisoformat(session)
+                if day not in history.sessions("bar_quality"):
+                    return Skipped(f"session {session} has no data on main")
+                facts = _Facts.of(settings, history, ledger.open(), day)
+                files = facts.pages(settings)
+                publication = publisher.publish(
+                    "report",
+                    {"session": session},
+                    {**files, "data.parquet": facts.summary()},
+                    audit=None,
+                    inputs=dict.fromkeys(("backtest", "promotion_decision", "bar_quality"), history.pinned),
+                    since=history.pinned,
+                )
+                page = write_pages(settings.reports_dir, session, files, facts.index_row(), settings.label)
+                return materialised(
+                    publication,
+                    1,
+                    {
+                        "page": dg.MetadataValue.url(page.as_uri()),
+                        "variants": len(facts.variants),
+                        "orders": len(facts.orders),
+                    },
+                )
+
+            return produce
+
+        yield from materialise_partitions(context, "report", prepare)
 
     return [report]
 

@@ -1,4 +1,4 @@
-"""What watches over money: promote-if-green, the kill switch, the janitor, wired to this installation's configuration."""
+"""What watches over money and data: promote-if-green, the kill switch, the lake's upkeep, wired to this installation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from jobs.groups import PROMOTION_JOB
 from jobs.janitor import janitor_job, janitor_schedule
 from jobs.kill_switch import kill_switch_job
+from jobs.lake_upkeep import collect_garbage_job, verify_lake_job, verify_lake_schedule
 from resources.configurable import LakeResource, LedgerResource
 from sensors.kill_switch import kill_switch_sensor
 from sensors.promote import PendingDecision, promote_if_green_sensor
@@ -33,10 +34,10 @@ class Safety:
 def safety_definitions(settings: Settings, jobs: Mapping[str, UnresolvedAssetJobDefinition]) -> Safety:
     """All of it; nothing here imports a strategy or opens a file while definitions load."""
     kill = kill_switch_job(lambda: [account(settings, name) for name in account_names(settings)])
-    janitor = janitor_job()
+    janitor, verify = janitor_job(), verify_lake_job()
     return Safety(
-        jobs=[kill, janitor],
-        schedules=[janitor_schedule(janitor)],
+        jobs=[kill, janitor, verify, collect_garbage_job(settings.storage.retention_days)],
+        schedules=[janitor_schedule(janitor), verify_lake_schedule(verify)],
         sensors=[
             promote_if_green_sensor(
                 jobs[PROMOTION_JOB], lambda lake, ledger: pending_decisions(settings, lake, ledger)

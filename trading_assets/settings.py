@@ -27,10 +27,14 @@ class SourceSettings(_Model):
 
 
 class StorageSettings(_Model):
-    """Where versioned data and the append-only ledger live; null means inside the home."""
+    """Where versioned data and the append-only ledger live; null means inside the home.
+
+    ``retention_days``: a collection keeps what ``main`` had within this many days, besides all that is tagged.
+    """
 
     lake: str | None = None
     ledger: str | None = None
+    retention_days: int = Field(90, ge=1)
 
 
 class AlertSettings(_Model):
@@ -101,8 +105,8 @@ class Settings(_Model):
     def load(cls, home: Path | None = None, env: Mapping[str, str] = os.environ) -> "Settings":
         """Read the settings of ``home`` (default: ``TRADING_HOME``, else ``.trading/demo`` in the working folder).
 
-        ``TRADING_CONFIGS`` names another configs folder; ``LEDGER_URL`` and ``LAKE_URI`` win over the files, because
-        they may carry credentials that do not belong in one.
+        ``TRADING_CONFIGS`` names another configs folder; ``LEDGER_URL`` and ``LAKE_URI`` win over the files; the
+        former may carry a password, which does not belong in one.
         """
         home = _absolute(home or env.get("TRADING_HOME") or Path(".trading") / "demo")
         configs = _absolute(env.get("TRADING_CONFIGS") or CONFIGS)

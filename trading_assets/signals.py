@@ -2,8 +2,8 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import polars as pl
@@ -14,9 +14,12 @@ from trading_assets.code_version import platform_version
 from trading_assets.configured import variant as load_variant
 from trading_assets.dataset import dataset
 from trading_assets.history import History
-from trading_assets.materialise import Materialised, Skipped, dimension_of, materialise_partitions, session_of
+from trading_assets.materialise import Materialised, Produce, Skipped, dimension_of, materialise_partitions, session_of
 from trading_assets.publications import contract_audit, materialised
 from trading_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from trading.variants import Variant
 
 
 def window_of_sessions(sessions_back: int, until: int = 0) -> dg.MultiPartitionMapping:
@@ -54,68 +57,71 @@ def signal_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition) 
     def signals(
         context: dg.AssetExecutionContext, lake: LakeResource, clock: ClockResource
     ) -> Iterator[dg.MaterializeResult[Any]]:
-
         publisher = lake.publisher(context, platform_version(), clock.now)
-        history = History(publisher.snapshot())
-        universe_sessions = set(history.sessions("universe"))
-        computed: dict[str, pl.DataFrame] = {}
 
-        def compute(name: str) -> pl.DataFrame:
-            """Signals of every session of this run in one pass, warm-up bars read along."""
-            variant = load_variant(settings, name)
-            on_main = set(history.sessions(BAR_ASSETS[variant.timeframe]))
-            wanted = sorted(day for day in days_by_variant[name] if day in on_main)
-            if not wanted:
-                return pl.DataFrame()
-            bars = history.bars_with_warmup(
-                BAR_ASSETS[variant.timeframe], wanted, variant.implementation.warmup(variant.params)
-            )
-            frame = variant.implementation.signals(bars, variant.params)
-            return frame.join(bars.select("Symbol", "Timestamp", "session"), on=["Symbol", "Timestamp"], how="left")
+        def prepare(keys: Sequence[str]) -> Produce:
+            history = History(publisher.snapshot())
+            universe_sessions = set(history.sessions("universe"))
+            days: dict[str, list[dt.date]] = defaultdict(list)
+            for key in keys:
+                days[dimension_of(key, "variant")].append(dt.date.fromisoformat(session_of(key)))
+            computed: dict[str, pl.DataFrame] = {}
 
-        def produce(key: str) -> Materialised | Skipped:
-            name, session = dimension_of(key, "variant"), session_of(key)
-            day = dt.date.fromisoformat(session)
-            variant = load_variant(settings, name)
-            bars_asset = BAR_ASSETS[variant.timeframe]
-            if day not in history.sessions(bars_asset):
-                return Skipped(f"{bars_asset} of session {session} is not on main")
-            if day not in universe_sessions:
-                return Skipped(f"universe of session {session} is not on main")
-            if name not in computed:
-                computed[name] = compute(name)
-            admitted = history.frame("universe", [day]).filter("admitted")["Symbol"]
-            of_session = computed[name].filter(pl.col("session") == day)
-            frame = (
-                of_session.filter(pl.col("Symbol").is_in(admitted.implode()))
-                .drop("session")
-                .with_columns(meta_strategy_version=pl.lit(variant.strategy_version))
-                .sort("Symbol", "Timestamp")
-            )
-            reads = {bars_asset: history.pinned, "universe": history.pinned}
-            publication = publisher.publish(
-                "signals",
-                {"session": session, "variant": name},
-                {"data.parquet": frame},
-                audit=contract_audit("signals", f"signals {session} {name}"),
-                inputs=reads,
-                metadata={"strategy_version": variant.strategy_version, "config_hash": variant.config_hash},
-            )
-            return materialised(
-                publication,
-                frame.height,
-                {
-                    "strategy_version": variant.strategy_version,
-                    "config_hash": variant.config_hash,
-                    "params": dg.MetadataValue.json(variant.params.model_dump(mode="json")),
-                    "outside_universe": of_session.height - frame.height,
-                },
-                reads=reads,
-            )
+            def produce(key: str) -> Materialised | Skipped:
+                name, session = dimension_of(key, "variant"), session_of(key)
+                day = dt.date.fromisoformat(session)
+                variant = load_variant(settings, name)
+                bars_asset = BAR_ASSETS[variant.timeframe]
+                if day not in history.sessions(bars_asset):
+                    return Skipped(f"{bars_asset} of session {session} is not on main")
+                if day not in universe_sessions:
+                    return Skipped(f"universe of session {session} is not on main")
+                if name not in computed:
+                    computed[name] = _signals(history, variant, days[name])
+                admitted = history.frame("universe", [day]).filter("admitted")["Symbol"]
+                of_session = computed[name].filter(pl.col("session") == day)
+                frame = (
+                    of_session.filter(pl.col("Symbol").is_in(admitted.implode()))
+                    .drop("session")
+                    .with_columns(meta_strategy_version=pl.lit(variant.strategy_version))
+                    .sort("Symbol", "Timestamp")
+                )
+                reads = {bars_asset: history.pinned, "universe": history.pinned}
+                publication = publisher.publish(
+                    "signals",
+                    {"session": session, "variant": name},
+                    {"data.parquet": frame},
+                    audit=contract_audit("signals", f"signals {session} {name}"),
+                    inputs=reads,
+                    metadata={"strategy_version": variant.strategy_version, "config_hash": variant.config_hash},
+                    since=history.pinned,
+                )
+                return materialised(
+                    publication,
+                    frame.height,
+                    {
+                        "strategy_version": variant.strategy_version,
+                        "config_hash": variant.config_hash,
+                        "params": dg.MetadataValue.json(variant.params.model_dump(mode="json")),
+                        "outside_universe": of_session.height - frame.height,
+                    },
+                    reads=reads,
+                )
 
-        days_by_variant: dict[str, list[dt.date]] = defaultdict(list)
-        for key in context.partition_keys:
-            days_by_variant[dimension_of(key, "variant")].append(dt.date.fromisoformat(session_of(key)))
-        yield from materialise_partitions(context, "signals", produce)
+            return produce
+
+        yield from materialise_partitions(context, "signals", prepare)
 
     return [signals]
+
+
+def _signals(history: History, variant: "Variant", days: Sequence[dt.date]) -> pl.DataFrame:
+    """Signals of all those sessions in one pass, warm-up bars read along; with the session of each."""
+    bars_asset = BAR_ASSETS[variant.timeframe]
+    on_main = set(history.sessions(bars_asset))
+    wanted = sorted(day for day in days if day in on_main)
+    if not wanted:
+        return pl.DataFrame()
+    bars = history.bars_with_warmup(bars_asset, wanted, variant.implementation.warmup(variant.params))
+    frame = variant.implementation.signals(bars, variant.params)
+    return frame.join(bars.select("Symbol", "Timestamp", "session"), on=["Symbol", "Timestamp"], how="left")

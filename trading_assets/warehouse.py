@@ -1,7 +1,7 @@
 """The analysts' warehouse: one asset a file of dbt_like_sql/models, all built together from one commit of the lake."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -48,12 +48,12 @@ def dataset_files(snapshot: "Snapshot", dataset: str) -> list["PartitionFile"]:
     ]
 
 
-def _data_version(files: Mapping[str, Sequence["PartitionFile"]]) -> str:
-    """Hash of what the warehouse is built from: the content-addressed files of every dataset, and the SQL."""
+def _data_version(snapshot: "Snapshot") -> str:
+    """Hash of what the warehouse is built from: the files of every dataset, and the SQL."""
     digest = hashlib.sha256(source_version("dbt_like_sql", "resources/warehouse").encode())
-    for name, found in sorted(files.items()):
-        for file in found:
-            digest.update(f"{name}\0{sorted(file.keys.items())}\0{file.path.name}\n".encode())
+    for asset in sorted({asset for asset, _ in LAKE_FILES.values()}):
+        for path, (checksum, size) in snapshot.identities_below(asset).items():
+            digest.update(f"{path}\0{checksum}\0{size}\n".encode())
     return digest.hexdigest()
 
 
@@ -96,7 +96,7 @@ def warehouse_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         opened = lake.open()
         snapshot = Snapshot(opened, opened.resolve("main@"))
         files = {name: dataset_files(snapshot, name) for name in LAKE_FILES}
-        version = _data_version(files)
+        version = _data_version(snapshot)
         last = context.instance.get_latest_materialization_event(dg.AssetKey(next(iter(models))))
         tags = (last.asset_materialization.tags if last and last.asset_materialization else None) or {}
         report = build_warehouse(

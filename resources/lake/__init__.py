@@ -20,6 +20,7 @@ from resources.lake.errors import (
     MergeConflict,
     NoChanges,
     ObjectNotFound,
+    Overtaken,
     PreconditionFailed,
     RefNotFound,
     Unsupported,
@@ -47,6 +48,7 @@ __all__ = [
     "NoChanges",
     "ObjectInfo",
     "ObjectNotFound",
+    "Overtaken",
     "PreconditionFailed",
     "Prefix",
     "RefNotFound",
@@ -60,23 +62,30 @@ def _now() -> datetime:
 
 
 def open_lake(uri: str, *, clock: Callable[[], datetime] = _now) -> Lake:
-    """Open the lake at ``uri``: ``file:///directory`` (created where absent).
+    """Open the lake at ``uri``, without a call to any server.
 
     Args:
-        uri: percent-encoded as URIs are, see ``pathlib.Path.as_uri``.
-        clock: gives the time of commits and objects, timezone-aware.
+        uri: ``file:///directory`` (created where absent), percent-encoded as URIs are, see ``pathlib.Path.as_uri``;
+            or ``lakefs://host[:port]/repository``, with options as in ``?timeout=60&cache=/data/cache&cache_gb=50``
+            (see :class:`resources.lake.lakefs.address.Address`) and the account from the environment.
+        clock: gives the time of commits and objects, timezone-aware; a server uses its own.
 
     Raises:
         InvalidName: the URI is not well formed.
         Unsupported: no backend for its scheme.
+        AuthError: half of an account is in the environment.
     """
-    parts = urlsplit(uri)
-    if parts.scheme == "file":
+    scheme = uri.partition(":")[0].lower()
+    if scheme == "file":
+        parts = urlsplit(uri)
         if parts.netloc not in ("", "localhost") or not parts.path.startswith("/") or parts.path == "/":
             raise InvalidName(f"lake URI {uri!r}: must be file:///absolute/directory")
         from resources.lake.embedded import EmbeddedLake
 
         return EmbeddedLake(Path(unquote(parts.path)), clock=clock)
-    if parts.scheme == "lakefs":
-        raise Unsupported(f"lake URI {uri!r}: no lakeFS backend in this version; use file:///directory")
-    raise Unsupported(f"lake URI {uri!r}: scheme must be file, as in file:///directory")
+    if scheme == "lakefs":
+        from resources.lake.lakefs import Account, Address, LakeFSLake
+
+        return LakeFSLake(Address.parse(uri), Account.from_environment())
+    # not repeated: a URI of another kind may hold a password
+    raise Unsupported("lake URI: must be file:///directory or lakefs://host:port/repository")

@@ -61,6 +61,22 @@ class Contention(LakeError):
     """Another writer was in the way; the same call may be repeated."""
 
 
+class Overtaken(Contention):
+    """Another run published the partition while this one was making it; nothing of this one went out.
+
+    What was made may rest on data that is not the newest any more: make it again from the head of ``main``.
+
+    Attributes:
+        by_run: the other run, "" where its commit does not say.
+        commit_id: the commit on ``main`` that brought what is there now.
+    """
+
+    def __init__(self, message: str, *, by_run: str, commit_id: str) -> None:
+        super().__init__(message)
+        self.by_run = by_run
+        self.commit_id = commit_id
+
+
 class Gone(LakeError):
     """The content was there once and is not any more: removed by retention, or missing from the store."""
 

@@ -30,7 +30,7 @@ class ObjectInfo:
     Attributes:
         path: its path, 1 to 1024 bytes of UTF-8.
         size: bytes.
-        checksum: SHA-256 of the content in hex (embedded), the server's checksum (lakeFS).
+        checksum: SHA-256 of the content in hex; the server's own for what others than a lake put on a server.
         metadata: the user's key-value pairs.
         modified: when this content was first put at this path, UTC. Not part of the object's identity.
     """
@@ -81,11 +81,17 @@ class Lake(Protocol):
     """Versioned objects: branches, tags, commits, merges.
 
     A ref is a branch (its committed head and what is staged on it), ``branch@`` (its committed head), a tag,
-    a commit id, or a unique prefix of one.
+    a commit id, or a unique prefix of one; with steps back behind it: ``~`` to the first parent, ``~3`` three such
+    steps, ``^2`` to the second parent.
     """
 
     @property
     def uri(self) -> str: ...
+
+    @property
+    def indexes_paths(self) -> bool:
+        """If ``log(path=...)`` costs by the changes of that path, not by the length of the history."""
+        ...
 
     def resolve(self, ref: str) -> str:
         """Commit id of ``ref``. Raises RefNotFound."""

@@ -12,8 +12,8 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Final
 
 import polars as pl
@@ -26,10 +26,11 @@ from resources.lake.errors import (
     LakeUnavailable,
     MergeConflict,
     NoChanges,
-    RefNotFound,
+    Overtaken,
 )
 from resources.lake.layout import DATA_FILE, PartitionKey, encode_frame, object_path, partition_path
-from resources.lake.protocol import MAIN, Commit, Lake
+from resources.lake.protocol import MAIN, Lake
+from resources.lake.provenance import newest_change
 from resources.lake.reading import Content, Reader, Snapshot, data_version
 from trading.errors import DataError, TradingError
 
@@ -43,7 +44,6 @@ _ATTEMPTS = 12
 _PAUSE_SECONDS = 0.01
 _LONGEST_PAUSE_SECONDS = 1.0
 _RECENT_COMMITS = 50
-_STAMP = re.compile(r"-(\d{8}T\d{6})x[0-9a-f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,10 @@ class AuditFailed(DataError):
         self.partition = partition
 
 
+class _Mixed(MergeConflict):
+    """The merge went through, and the partition holds files of two runs."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Work:
     """One publish: what is to be there, by object path."""
@@ -98,6 +102,7 @@ class _Work:
     audit: Audit | None
     metadata: dict[str, str]
     rows: int
+    since: str | None
 
     @property
     def where(self) -> str:
@@ -154,6 +159,7 @@ class Publisher:
         audit: Audit | None,
         inputs: Mapping[str, str],
         metadata: Mapping[str, str] | None = None,
+        since: str | None = None,
     ) -> Publication:
         """Make ``files`` the whole content of a partition on ``main``.
 
@@ -164,19 +170,26 @@ class Publisher:
             audit: judges what was written, on the branch, before it is committed.
             inputs: commit id each input was read at, by name.
             metadata: goes into the commit, besides run id, asset key, partition, code version, inputs, rows.
+            since: the commit that the content was made from. Where the partition on ``main`` has changed after it,
+                nothing is published. None: this content is right whatever stands there.
 
         Raises:
+            Overtaken: another run published other content after ``since``; make the content again from the head.
             AuditFailed: the audit raised a TradingError (its cause); the content is under a quarantine tag.
             Contention, MergeConflict: other writers were in the way of every attempt.
             InvalidName: dataset, partition or file name.
         """
-        work = self._work(dataset, partition, files, audit, inputs, metadata)
+        work = self._work(dataset, partition, files, audit, inputs, metadata, since)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return self._attempt(work)
-            except (Contention, MergeConflict):
+            except Overtaken:
+                raise
+            except (Contention, MergeConflict) as met:
                 if attempt == _ATTEMPTS:
                     raise
+                if isinstance(met, _Mixed):
+                    work = replace(work, since=None)  # a part of it is out already: now all of it must be
                 # another run got there first: what it published is the new base, whatever ours adds to it
                 longest = min(_PAUSE_SECONDS * 2**attempt, _LONGEST_PAUSE_SECONDS)
                 time.sleep(longest * random.uniform(0.1, 1.0))
@@ -190,6 +203,7 @@ class Publisher:
         audit: Audit | None,
         inputs: Mapping[str, str],
         metadata: Mapping[str, str] | None,
+        since: str | None,
     ) -> _Work:
         if isinstance(files, pl.DataFrame):
             files = {DATA_FILE: files}
@@ -208,14 +222,16 @@ class Publisher:
             "inputs": json.dumps(dict(inputs), sort_keys=True),
             "rows": json.dumps(rows),
         }
-        return _Work(dataset, path, content, audit, record, sum(rows.values()))
+        return _Work(dataset, path, content, audit, record, sum(rows.values()), since)
 
     def _attempt(self, work: _Work) -> Publication:
         base = self.pin()
         before = self._content(work, base)
         if _same(before, work.files):
+            self._mend(work, base)
             self._audit(work, base, "")
             return self._unchanged(work, base, before)
+        self._check_not_overtaken(work, base, before)
         branch = self._create_branch(work, base)
         try:
             # the merge makes all of it durable at once; nothing before it is worth waiting for the disk
@@ -236,10 +252,36 @@ class Publisher:
                 commit_id = self._merge(branch, message, metadata)
             self._check_whole(work, content, commit_id)
         finally:
-            # on success too a leftover is harmless: the janitor removes it
-            with contextlib.suppress(LakeError), self.lake.unsynced():
-                self.lake.delete_branch(branch)
+            self._drop(branch)
         return self._publication(work, content, commit_id, branch)
+
+    def _mend(self, work: _Work, base: str) -> None:
+        """Write anew the files that ``main`` has and that cannot be read any more.
+
+        A lake that stores content under its hash has it back in every commit. Raises Gone where it is not.
+        """
+        damaged = [path for path, data in work.files.items() if not self._holds(base, path, data)]
+        if not damaged:
+            return
+        branch = self._create_branch(work, base)
+        try:
+            for path in damaged:
+                self.lake.put(branch, path, work.files[path])
+        finally:
+            self._drop(branch)
+        for path in damaged:
+            self.lake.get(base, path)
+
+    def _holds(self, ref: str, path: str, data: bytes) -> bool:
+        try:
+            return self.lake.get(ref, path) == data
+        except Gone:
+            return False
+
+    def _drop(self, branch: str) -> None:
+        # a leftover is harmless: the janitor removes it
+        with contextlib.suppress(LakeError), self.lake.unsynced():
+            self.lake.delete_branch(branch)
 
     def _content(self, work: _Work, ref: str) -> Content:
         return Snapshot(self.lake, ref).identities(work.dataset, work.partition)
@@ -264,11 +306,29 @@ class Publisher:
             raise
 
     def _check_whole(self, work: _Work, ours: Content, merged: str) -> None:
-        """Raises MergeConflict where another run added files of other names, so that the merge mixed the two."""
+        """Raises _Mixed where another run added files of other names, so that the merge mixed the two."""
         found = self._content(work, merged)
         if ours != found:
             paths = sorted(path for path in ours.keys() | found.keys() if ours.get(path) != found.get(path))
-            raise MergeConflict(f"{work.where}: another run published {', '.join(paths)} meanwhile", paths=paths)
+            raise _Mixed(f"{work.where}: another run published {', '.join(paths)} meanwhile", paths=paths)
+
+    def _check_not_overtaken(self, work: _Work, base: str, now: Content) -> None:
+        """Raises Overtaken where the partition is not any more what it was when this content was made."""
+        if work.since is None or work.since == base:
+            return
+        then = self._content(work, work.since)
+        if then == now:
+            return
+        path = min(path for path in then.keys() | now.keys() if then.get(path) != now.get(path))
+        snapshot = Snapshot(self.lake, base)
+        commit = newest_change(snapshot, work.dataset, work.partition, [path]) or self.lake.get_commit(base)
+        by_run = commit.metadata.get("run_id", "")
+        raise Overtaken(
+            f"{work.where}: {f'run {by_run}' if by_run else 'another writer'} published it at commit {commit.id[:16]}, after "
+            f"this run had read its inputs at {work.since[:16]}. Nothing of this run was published; make it again from the head",
+            by_run=by_run,
+            commit_id=commit.id,
+        )
 
     def _audit(self, work: _Work, ref: str, branch: str) -> None:
         """Run the audit at ``ref``; quarantine what fails. No ``branch``: it is on ``main`` already."""
@@ -276,24 +336,32 @@ class Publisher:
             return
         try:
             work.audit(Reader(Snapshot(self.lake, ref), work.dataset, work.partition))
+        except LakeError:
+            raise  # it could not be read: that says nothing about the content
         except TradingError as error:
-            if branch:
-                message = f"{work.where} by run {self.run_id}: refused"
-                metadata = {**work.metadata, "wap_branch": branch, "refused": str(error)[:1000]}
-                ref = self.lake.commit(branch, message, metadata, allow_empty=True).id
-            tag = self._quarantine(work, ref)
+            tag, refused = self._quarantine(work, branch or self._create_branch(work, ref), str(error))
             state = "unchanged" if branch else "unchanged, and holds this very content from before"
             opened = next(iter(work.files), work.where)
             raise AuditFailed(
                 f"{work.where}: audit failed: {error}\n"
                 f"{MAIN} is {state}. What was refused is at tag {tag}: trading lake show {tag} {opened}",
                 tag=tag,
-                commit_id=ref,
+                commit_id=refused,
                 dataset=work.dataset,
                 partition=work.partition,
             ) from error
 
-    def _quarantine(self, work: _Work, commit_id: str) -> str:
+    def _quarantine(self, work: _Work, branch: str, reason: str) -> tuple[str, str]:
+        """Tag and commit that hold what was refused, and why; the branch is not needed after it."""
+        message = f"{work.where} by run {self.run_id}: refused"
+        metadata = {**work.metadata, "wap_branch": branch, "refused": reason[:1000]}
+        try:
+            commit_id = self.lake.commit(branch, message, metadata, allow_empty=True).id
+            return self._tag(work, commit_id), commit_id
+        finally:
+            self._drop(branch)
+
+    def _tag(self, work: _Work, commit_id: str) -> str:
         stem = f"{QUARANTINE_PREFIX}{_name(work.where)[:120]}-{_name(self.run_id)[:60]}"
         number = 1
         while True:
@@ -305,10 +373,8 @@ class Publisher:
 
     def _unchanged(self, work: _Work, base: str, content: Content) -> Publication:
         """``main`` has this content; the newest commit to have changed one of its paths to it brought it."""
-        commits: list[Commit] = []
-        for path in work.files:
-            commits += self.lake.log(base, path=path, first_parent=True, limit=1)
-        for commit in sorted(commits, key=lambda commit: commit.created, reverse=True):
+        commit = newest_change(Snapshot(self.lake, base), work.dataset, work.partition, work.files)
+        if commit is not None:
             with contextlib.suppress(Gone):
                 if self._content(work, commit.id) == content:
                     return self._publication(work, content, commit.id, "")
@@ -327,31 +393,6 @@ class Publisher:
             tuple(work.files),
             branch,
         )
-
-
-def remove_leftover_branches(lake: Lake, older_than: timedelta, now: datetime) -> list[str]:
-    """Delete the branches which killed publishes left, begun before ``now - older_than``; their names."""
-    removed = []
-    for name in lake.list_branches(WAP_PREFIX):
-        stamp = _STAMP.search(name)
-        if stamp is None:
-            continue  # not one of ours, or its age cannot be told
-        begun = datetime.strptime(stamp[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
-        if begun <= now - older_than:
-            with contextlib.suppress(RefNotFound):  # its run was only slow, and has just done it
-                lake.delete_branch(name)
-            removed.append(name)
-    return removed
-
-
-def remove_old_quarantine(lake: Lake, older_than: timedelta, now: datetime) -> list[str]:
-    """Delete the quarantine tags whose commit is older than ``older_than``; their names."""
-    removed = []
-    for name, commit_id in lake.list_tags(QUARANTINE_PREFIX).items():
-        if lake.get_commit(commit_id).created <= now - older_than:
-            lake.delete_tag(name)
-            removed.append(name)
-    return removed
 
 
 def _same(content: Content, files: Mapping[str, bytes]) -> bool:

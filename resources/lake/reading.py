@@ -105,6 +105,11 @@ class Snapshot:
     def identities(self, dataset: str, partition: PartitionKey = "") -> Content:
         return {item.path: (item.checksum, item.size) for item in self.files(dataset, partition)}
 
+    def identities_below(self, dataset: str) -> Content:
+        """As :meth:`identities`, of all partitions of a dataset."""
+        items = self.lake.list(self.ref, partition_prefix(dataset, ""))
+        return {item.path: (item.checksum, item.size) for item in items if isinstance(item, ObjectInfo)}
+
     def data_version(self, dataset: str, partition: PartitionKey = "") -> str:
         """The version a publish of this very content reports. Raises ObjectNotFound."""
         content = self.identities(dataset, partition)

@@ -11,33 +11,21 @@ import datetime as dt
 import os
 import secrets
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import polars as pl
-
-from resources.warehouse.errors import AuditError, ModelError, SourceError, WarehouseError
+from resources.warehouse.errors import AuditError, ModelError, WarehouseError
 from resources.warehouse.models import Audit, Model, error_line, load_audits, load_models
-from resources.warehouse.sources import SOURCES, Dataset, PartitionFile
+from resources.warehouse.sources import SOURCES, Dataset
+from resources.warehouse.tables import TableReport, close_off, create_model, describe, load_source, quoted
 
 if TYPE_CHECKING:
     import duckdb
 
 _SHOWN_ROWS = 5
 _LEFTOVER_SECONDS = 24 * 3600.0
-
-
-@dataclass(frozen=True)
-class TableReport:
-    """One table or view: ``rows`` as of the build, ``columns`` as (name, DuckDB type)."""
-
-    name: str
-    kind: str
-    rows: int
-    columns: tuple[tuple[str, str], ...]
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -108,9 +96,9 @@ def build_warehouse(
     building = out_path.with_name(f".{out_path.name}.{os.getpid()}-{secrets.token_hex(4)}.building")
     try:
         with duckdb.connect(str(building)) as connection:
-            _close_off(connection, datasets)
+            close_off(connection, datasets)
             sources = tuple(
-                _load_source(connection, name, datasets.get(name, ()), as_view=name in as_views)
+                load_source(connection, name, datasets.get(name, ()), as_view=name in as_views)
                 for name in sorted(names)
             )
             built, checked = _build_models(connection, models, audits)
@@ -147,101 +135,6 @@ def open_warehouse(path: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def open_as_of(
-    commit: str,
-    list_files: Callable[[str, str], Sequence[PartitionFile | Path]],
-    models_dir: Path | None = None,
-    *,
-    datasets: Collection[str] = tuple(SOURCES),
-) -> duckdb.DuckDBPyConnection:
-    """The datasets as they were at ``commit``, as views over their Parquet files in a DuckDB in memory.
-
-    Args:
-        commit: any lake commit, tag or branch that ``list_files`` understands.
-        list_files: ``(commit, dataset) -> files``.
-        models_dir: if given, its models on top of them, all as views; those that need a dataset which is not in
-            ``datasets`` are left out. Audits are not run.
-        datasets: which; each reads its files' footers at the time of opening.
-
-    Raises:
-        SourceError: a dataset lacked columns at that commit that are relied on today.
-        ModelError: a model does not fit the data of that time.
-    """
-    import duckdb
-
-    files: dict[str, Dataset] = {name: list_files(commit, name) for name in datasets}
-    connection = duckdb.connect()
-    try:
-        _close_off(connection, files)
-        for name, dataset in files.items():
-            _load_source(connection, name, dataset, as_view=True)
-        if models_dir is not None:
-            for model in load_models(models_dir, sources={*SOURCES, *files}):
-                if all(_exists(connection, name) for name in model.depends_on):
-                    _create(connection, model, "VIEW")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _close_off(connection: duckdb.DuckDBPyConnection, datasets: Mapping[str, Dataset]) -> None:
-    """UTC, and no file but those of the datasets: what a model reads is what the commit holds."""
-    paths = sorted({str(_path(file)) for d in datasets.values() if not isinstance(d, pl.DataFrame) for file in d})
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET allowed_paths = ?", [paths])
-    connection.execute("SET enable_external_access = false")
-
-
-def _load_source(connection: duckdb.DuckDBPyConnection, name: str, dataset: Dataset, *, as_view: bool) -> TableReport:
-    started = time.perf_counter()
-    if not name.isidentifier():
-        raise SourceError(f"dataset {name!r} cannot be a table's name; letters, digits and _ only")
-    required = SOURCES.get(name, {})
-    if isinstance(dataset, pl.DataFrame) or not dataset:
-        frame = dataset if isinstance(dataset, pl.DataFrame) else pl.DataFrame(schema=dict(required))
-        if not frame.columns:
-            raise SourceError(f"dataset {name} has neither files nor columns; leave it out or pass an empty frame")
-        columns: Collection[str] = frame.columns
-        _require(name, required, columns)
-        connection.register("incoming", frame.to_arrow())
-        connection.execute(f"CREATE TABLE {_quoted(name)} AS SELECT * FROM incoming")
-        connection.unregister("incoming")
-        return _report(connection, name, "table", started)
-    kind = "view" if as_view else "table"
-    select = _select_files(connection, name, [_partition(file) for file in dataset], required)
-    connection.execute(f"CREATE {kind} {_quoted(name)} AS {select}")
-    return _report(connection, name, kind, started)
-
-
-def _select_files(
-    connection: duckdb.DuckDBPyConnection,
-    name: str,
-    files: Sequence[PartitionFile],
-    required: Mapping[str, pl.DataType],
-) -> str:
-    """SELECT over Parquet files with their partition keys as columns where the files do not have them
-    already.
-
-    One file may stand for several partitions (equal content is stored once): its rows then come once for
-    each.
-    """
-    paths = ", ".join(_literal(str(path)) for path in sorted({file.path for file in files}))
-    reader = f"read_parquet([{paths}], union_by_name = true, filename = '__file')"
-    described = connection.execute(f"DESCRIBE SELECT * FROM {reader}").fetchall()
-    own = [str(row[0]) for row in described if row[0] != "__file"]
-    keys = sorted({key for file in files for key in file.keys} - set(own))
-    _require(name, required, [*own, *keys])
-    values = ", ".join(
-        "(" + ", ".join([_literal(str(file.path)), *(_literal(file.keys.get(key)) for key in keys)]) + ")"
-        for file in files
-    )
-    picked = [f"CAST(p.{_quoted(key)} AS {_sql_type(required.get(key))}) AS {_quoted(key)}" for key in keys]
-    picked += [f"f.{_quoted(column)}" for column in own]
-    names = ", ".join(["path", *(_quoted(key) for key in keys)])
-    return f"SELECT {', '.join(picked)} FROM {reader} f JOIN (VALUES {values}) p({names}) ON f.__file = p.path"
-
-
 def _build_models(
     connection: duckdb.DuckDBPyConnection, models: Sequence[Model], audits: Sequence[Audit]
 ) -> tuple[tuple[TableReport, ...], tuple[AuditReport, ...]]:
@@ -249,8 +142,8 @@ def _build_models(
     checked: list[AuditReport] = []
     for model in models:
         started = time.perf_counter()
-        _create(connection, model, model.kind.upper())
-        built.append(_report(connection, model.name, model.kind, started))
+        create_model(connection, model, model.kind.upper())
+        built.append(describe(connection, model.name, model.kind, started))
         missing = [column for column in model.grain if column not in dict(built[-1].columns)]
         if missing:
             raise ModelError(model.file, 1, f"grain names {', '.join(missing)}, which the SELECT does not give")
@@ -269,27 +162,15 @@ def _build_models(
     return tuple(built), tuple(checked)
 
 
-def _create(connection: duckdb.DuckDBPyConnection, model: Model, kind: str) -> None:
-    import duckdb
-
-    try:
-        connection.execute(f"CREATE {kind} {_quoted(model.name)} AS\n{model.sql}")
-    except duckdb.Error as error:
-        # Line 1 is the CREATE above the SELECT.
-        raise ModelError(model.file, error_line(error, model.sql_line - 1), str(error)) from None
-    comment = f"{model.description} One row per {', '.join(model.grain)}. Owner: {model.owner}"
-    connection.execute(f"COMMENT ON {kind} {_quoted(model.name)} IS {_literal(comment)}")
-
-
 def _grain_audit(model: Model) -> Audit:
-    columns = ", ".join(_quoted(column) for column in model.grain)
-    nulls = " OR ".join(f"{_quoted(column)} IS NULL" for column in model.grain)
+    columns = ", ".join(quoted(column) for column in model.grain)
+    nulls = " OR ".join(f"{quoted(column)} IS NULL" for column in model.grain)
     return Audit(
         name=f"grain_of_{model.name}",
         model=model.name,
         severity="error",
         description=f"{', '.join(model.grain)} must be unique and never null",
-        sql=f"SELECT {columns}, count(*) AS rows FROM {_quoted(model.name)}\nGROUP BY {columns} "
+        sql=f"SELECT {columns}, count(*) AS rows FROM {quoted(model.name)}\nGROUP BY {columns} "
         f"HAVING count(*) > 1 OR {nulls}",
         sql_line=1,
         file=model.file,
@@ -309,26 +190,6 @@ def _run_audit(connection: duckdb.DuckDBPyConnection, audit: Audit) -> AuditRepo
         "  " + ", ".join(f"{name}={value}" for name, value in zip(names, row, strict=True)) for row in bad[:_SHOWN_ROWS]
     )
     return AuditReport(audit.name, audit.model, audit.severity, len(bad), details)
-
-
-def _report(connection: duckdb.DuckDBPyConnection, name: str, kind: str, started: float) -> TableReport:
-    columns = tuple((str(row[0]), str(row[1])) for row in connection.execute(f"DESCRIBE {_quoted(name)}").fetchall())
-    # All rows of a result are fetched: DuckDB 2 refuses other work while one is open.
-    (counted,) = connection.execute(f"SELECT count(*) FROM {_quoted(name)}").fetchall()
-    return TableReport(name, kind, int(counted[0]), columns, time.perf_counter() - started)
-
-
-def _require(name: str, required: Mapping[str, Any], present: Collection[str]) -> None:
-    missing = [column for column in required if column not in present]
-    if missing:
-        raise SourceError(
-            f"dataset {name} lacks the columns {', '.join(missing)}, which the models rely on; it has "
-            f"{', '.join(sorted(present))}"
-        )
-
-
-def _exists(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
-    return bool(connection.execute("SELECT 1 FROM information_schema.tables WHERE table_name = ?", [name]).fetchall())
 
 
 def _into_place(building: Path, out_path: Path) -> None:
@@ -354,23 +215,3 @@ def _remove_leftovers(out_path: Path) -> None:
                 left.unlink()
         except FileNotFoundError:
             continue
-
-
-def _partition(file: PartitionFile | Path) -> PartitionFile:
-    return file if isinstance(file, PartitionFile) else PartitionFile(file)
-
-
-def _path(file: PartitionFile | Path) -> Path:
-    return file.path if isinstance(file, PartitionFile) else file
-
-
-def _sql_type(dtype: pl.DataType | None) -> str:
-    return "DATE" if isinstance(dtype, pl.Date) else "VARCHAR"
-
-
-def _literal(text: str | None) -> str:
-    return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -25,6 +25,11 @@ def _recorded(home: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
+def _rung(home: Path) -> list[dict[str, Any]]:
+    """What rang. A tick that a kill interrupted comes again, and its alert is then on record as a duplicate."""
+    return [line for line in _recorded(home) if line["delivery"] != "duplicate"]
+
+
 def _sensor_ticks_again(desk: Installation, times: int = 2) -> None:
     """Until the alerts sensor has ticked that often from now on."""
 
@@ -91,7 +96,7 @@ def test_each_failure_rings_once_across_restarts_and_in_files_without_a_token(
         shown = json.dumps(slack.messages)
         assert "SYNA" in shown and refused in shown and f"/runs/{run}" in shown
         assert slack.messages[0]["channel"] == "#desk"
-        assert [line["delivery"] for line in _recorded(home)] == ["delivered", "delivered"]
+        assert [line["delivery"] for line in _rung(home)] == ["delivered", "delivered"]
 
         # Without a token the same goes to the folder, and nothing to Slack.
         desk.stop("code-server")
@@ -100,8 +105,8 @@ def test_each_failure_rings_once_across_restarts_and_in_files_without_a_token(
         desk.processes.wait_until("the code location is back", lambda: desk.graphql.loaded(), 60)
         run = desk.graphql.launch("market_data_job", {"dagster/partition": refused})
         assert desk.wait_for_run(run, 90).status == "FAILURE"
-        desk.processes.wait_until("the alert is in the folder", lambda: len(_recorded(home)) == 3, 90)
-        last = _recorded(home)[-1]
+        desk.processes.wait_until("the alert is in the folder", lambda: len(_rung(home)) == 3, 90)
+        last = _rung(home)[-1]
         assert (last["title"], last["delivery"]) == (FAILED, "recorded")
         assert FAILED in (home / "alerts" / "alerts.txt").read_text()
         assert len(slack.messages) == 2

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,6 +164,10 @@ def test_the_commits_behind_decisions_and_batches_are_pinned(played: Played) -> 
     lake = open_lake(played.first.settings.lake_uri)
     decided = {found.decision_id for found in played.ledger.decisions()}
     assert {f"decision-{decision_id}" for decision_id in decided} == set(lake.list_tags("decision-"))
+    pinned = set(lake.list_tags("lineage-").values())
+    for found in played.ledger.decisions():
+        backtest = found.content["evidence"]["commits"]["backtest"]
+        assert {backtest, *json.loads(lake.get_commit(backtest).metadata["inputs"]).values()} <= pinned
     sessions = {intent.session.isoformat() for intent in played.ledger.intents(None, "paper")}
     assert {tag.removeprefix("batch-paper-")[:10] for tag in lake.list_tags("batch-")} == sessions
 

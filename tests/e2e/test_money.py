@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from harness.day import load_history
+from harness.day import load_history, load_history_before_the_start
 from harness.graphql import Run
 from harness.home import make_home
 from harness.installation import Installation
@@ -18,7 +18,7 @@ from resources.ledger import Ledger
 from trading.orders import OrderIntent, OrderState
 from trading.orders.intents import idempotency_key
 from trading.sessions import get_calendar
-from trading_assets.configured import account_names
+from trading_assets.configured import account_names, variant_names
 from trading_assets.settings import Settings
 
 pytestmark = pytest.mark.slow
@@ -65,8 +65,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     sessions = [day.isoformat() for day in make_home(folder / "home", sessions=7)]
     processes = Processes(folder / "processes")
     try:
-        installation = Installation(folder / "home", processes).start()
-        load_history(installation, sessions[:-2])
+        installation = Installation(folder / "home", processes).start(daemon=False)
+        load_history_before_the_start(installation, sessions[:-2])
+        installation.start_daemon()
         settings = Settings.load(folder / "home", env={})
         (account,) = account_names(settings)
         ledger = Ledger(settings.ledger_url)
@@ -80,7 +81,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 @pytest.mark.timeout(300)
 def test_green_evidence_is_promoted_once_though_the_daemon_dies(desk: Desk) -> None:
     graphql = desk.installation.graphql
-    promotions = desk.installation.wait_for_job("promotion_job", 120)
+    variants = variant_names(desk.settings)
+    promotions = desk.installation.wait_for_job("promotion_job", 120, count=len(variants))
     assert {run.status for run in promotions} == {"SUCCESS"}
     desk.restart_daemon_and_let_tick("promote_if_green")
 

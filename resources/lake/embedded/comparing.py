@@ -30,10 +30,9 @@ def two_dot(store: NodeStore, left: str, right: str, staged: Staged, prefix: str
 
 
 def three_dot(store: NodeStore, base: str, left: str, right: str, prefix: str) -> Iterator[Change]:
-    """What the right tree changed since the base; a conflict where the left changed it to something else."""
+    """What the right tree changed since the base and the left has not, too; a conflict where the left changed it else."""
     for path, before, after in diff(store, base, right, prefix, upper_bound(prefix)):
         current = lookup(store, left, path)
-        if equal(current, before) or equal(current, after):
-            yield change(path, before, after)
-        else:
-            yield Change(path, "conflict")
+        if equal(current, after):
+            continue
+        yield change(path, before, after) if equal(current, before) else Change(path, "conflict")

@@ -5,15 +5,17 @@ import heapq
 import json
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
-from resources.lake.errors import Gone, RefNotFound
+from resources.lake.embedded.schema import changes_digest
+from resources.lake.errors import CorruptObject, Gone, RefNotFound
 from resources.lake.protocol import Commit
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_COLUMNS = "seq, id, root, parents, message, metadata, created, generation, depth, first, jump, expired, nonce"
+_COLUMNS = "seq, id, root, parents, message, metadata, created, generation, depth, first, jump, changed, expired, nonce"
 
 
 def to_micros(moment: datetime) -> int:
@@ -41,11 +43,12 @@ class CommitRow(NamedTuple):
     depth: int
     first: int | None
     jump: int | None
+    changed: str
     expired: int
     nonce: str
 
     def parent_ids(self) -> list[str]:
-        ids: list[str] = json.loads(self.parents)
+        ids: list[str] = self._decoded(self.parents)
         return ids
 
     def commit(self) -> Commit:
@@ -54,8 +57,14 @@ class CommitRow(NamedTuple):
             self.message,
             tuple(self.parent_ids()),
             from_micros(self.created),
-            json.loads(self.metadata),
+            self._decoded(self.metadata),
         )
+
+    def _decoded(self, text: str) -> Any:
+        try:
+            return json.loads(text)
+        except (ValueError, TypeError) as error:
+            raise CorruptObject(f"commit {self.id}: its record is damaged; run verify") from error
 
     def tree(self) -> str:
         """Root of the commit's tree. Raises Gone where retention took its content."""
@@ -108,12 +117,11 @@ def insert_commit(
     changed: Iterable[str],
 ) -> CommitRow:
     """Add a commit; ``changed`` are the paths in which it differs from its first parent."""
+    paths = list(changed)
     parents_json = json.dumps([parent.id for parent in parents])
     metadata_json = json.dumps(metadata, ensure_ascii=False, sort_keys=True)
     nonce = secrets.token_hex(8)
     commit_id = _commit_id(root, parents_json, message, metadata_json, created, nonce)
-    generation = 1 + max((parent.generation for parent in parents), default=-1)
-    first = parents[0] if parents else None
     values = (
         commit_id,
         root,
@@ -121,10 +129,8 @@ def insert_commit(
         message,
         metadata_json,
         created,
-        generation,
-        first.depth + 1 if first else 0,
-        first.seq if first else None,
-        _jump(sql, first) if first else None,
+        *place_after(parents, partial(commit_by_seq, sql)),
+        changes_digest(paths),
         0,
         nonce,
     )
@@ -132,18 +138,28 @@ def insert_commit(
     cursor = sql.execute(f"INSERT INTO commits ({columns}) VALUES ({', '.join('?' * len(values))})", values)
     seq = cursor.lastrowid
     assert seq is not None
-    sql.executemany("INSERT INTO changes (path, seq) VALUES (?, ?)", ((path, seq) for path in changed))
+    sql.executemany("INSERT INTO changes (path, seq) VALUES (?, ?)", ((path, seq) for path in paths))
     return CommitRow(seq, *values)
 
 
-def _jump(sql: sqlite3.Connection, parent: CommitRow) -> int:
+def place_after(
+    parents: Sequence[CommitRow], by_seq: Callable[[int], CommitRow]
+) -> tuple[int, int, int | None, int | None]:
+    """Generation, depth, first and jump of a commit with these parents."""
+    if not parents:
+        return 0, 0, None, None
+    generation = 1 + max(parent.generation for parent in parents)
+    return generation, parents[0].depth + 1, parents[0].seq, _jump(parents[0], by_seq)
+
+
+def _jump(parent: CommitRow, by_seq: Callable[[int], CommitRow]) -> int:
     """Myers' jump pointer: any ancestor on the first-parent chain is then O(log n) steps away."""
     if parent.jump is None:
         return parent.seq
-    near = commit_by_seq(sql, parent.jump)
+    near = by_seq(parent.jump)
     if near.jump is None:
         return parent.seq
-    far = commit_by_seq(sql, near.jump)
+    far = by_seq(near.jump)
     return far.seq if parent.depth - near.depth == near.depth - far.depth else parent.seq
 
 

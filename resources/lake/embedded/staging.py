@@ -7,11 +7,18 @@ from collections.abc import Iterator
 from resources.lake.embedded.history import from_micros
 from resources.lake.embedded.merging import equal
 from resources.lake.embedded.tree import Entry, NodeStore, lookup, scan, upper_bound
+from resources.lake.errors import CorruptObject
 from resources.lake.protocol import ObjectInfo, Prefix
 
 Staged = dict[str, Entry | None]
 """Entry by path, None for a removal; in byte order."""
 
+# an upsert, as REPLACE would not tell the triggers of the row it removes
+_STAGE = (
+    "INSERT INTO staging (branch, path, checksum, size, metadata, modified) VALUES (?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (branch, path) DO UPDATE SET checksum = excluded.checksum, size = excluded.size, "
+    "metadata = excluded.metadata, modified = excluded.modified"
+)
 _SEEK_AFTER = 32  # entries behind one prefix which are cheaper to pass over than to seek past
 
 
@@ -21,7 +28,7 @@ def object_info(entry: Entry) -> ObjectInfo:
 
 def stage(sql: sqlite3.Connection, branch: int, entry: Entry) -> None:
     sql.execute(
-        "INSERT OR REPLACE INTO staging (branch, path, checksum, size, metadata, modified) VALUES (?, ?, ?, ?, ?, ?)",
+        _STAGE,
         (
             branch,
             entry.path,
@@ -39,7 +46,7 @@ def stage_removals(sql: sqlite3.Connection, store: NodeStore, branch: int, root:
     present: list[tuple[int, str]] = []
     for path in paths:
         (present if lookup(store, root, path) else absent).append((branch, path))
-    sql.executemany("INSERT OR REPLACE INTO staging (branch, path) VALUES (?, ?)", present)
+    sql.executemany(_STAGE, ((*key, None, None, None, None) for key in present))
     sql.executemany("DELETE FROM staging WHERE branch = ? AND path = ?", absent)
 
 
@@ -139,4 +146,9 @@ def listing(
 
 def _entry(row: tuple[str, str | None, int, str, int]) -> Entry | None:
     path, checksum, size, metadata, modified = row
-    return None if checksum is None else Entry(path, checksum, size, json.loads(metadata), modified)
+    if checksum is None:
+        return None
+    try:
+        return Entry(path, checksum, size, json.loads(metadata), modified)
+    except (ValueError, TypeError) as error:
+        raise CorruptObject(f"what is staged at {path} is damaged; run verify, discard it and put it again") from error

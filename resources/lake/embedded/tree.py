@@ -62,6 +62,12 @@ def encode(node: Node) -> tuple[str, bytes]:
     return sha256(body).hexdigest(), body[:-1] + b"," + times + b"]"
 
 
+def stored_hash(data: bytes) -> str:
+    """The hash of a node in its stored form, without decoding it."""
+    is_leaf = data.startswith(b"[0,")
+    return sha256(data[: data.rfind(b",[")] + b"]" if is_leaf else data).hexdigest()
+
+
 def decode(data: bytes) -> Node:
     parts = json.loads(data)
     if parts[0]:

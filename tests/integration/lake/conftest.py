@@ -1,4 +1,4 @@
-"""One lake per test, for every implementation of the protocol."""
+"""One lake per test. ``lake_provided`` may be parametrized indirectly by an implementation's name; embedded is the default."""
 
 import json
 import os
@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.lake_actions import Land, landing
+from harness.lake_implementations import KEYS, Provided, provided
+from harness.lakefs_server import LakeFSServer, lakefs_server
 
 from resources.lake import Lake, open_lake
-
-IMPLEMENTATIONS = ["embedded"]
 
 
 class TickingClock:
@@ -28,10 +29,43 @@ class TickingClock:
         return self.start + timedelta(seconds=next(self._ticks))
 
 
-@pytest.fixture(params=IMPLEMENTATIONS)
-def lake_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    assert request.param == "embedded"
-    return (tmp_path / "lake").as_uri()
+@pytest.fixture(scope="session")
+def _lakefs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeFSServer]:
+    with lakefs_server(tmp_path_factory.mktemp("lakefs")) as server:
+        yield server
+
+
+@pytest.fixture
+def lakefs(_lakefs_server: LakeFSServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[LakeFSServer]:
+    """The test server without faults and requests of an earlier test, its account in the environment.
+
+    A test in which a request or an answer broke the API description fails.
+    """
+    for name, value in _lakefs_server.environment.items():
+        monkeypatch.setenv(name, value)
+    _lakefs_server.faults.clear()
+    _lakefs_server.contract.begin()
+    yield _lakefs_server
+    _lakefs_server.faults.clear()
+    assert _lakefs_server.contract.breaches == []
+
+
+@pytest.fixture
+def lake_provided(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Provided]:
+    kind = getattr(request, "param", "embedded")
+    server = request.getfixturevalue("lakefs") if kind == "lakefs-http" else None
+    with provided(kind, tmp_path, server) as lake:
+        for name in KEYS:
+            if name in lake.environment:
+                monkeypatch.setenv(name, lake.environment[name])
+        yield lake
+
+
+@pytest.fixture
+def lake_uri(lake_provided: Provided) -> str:
+    return lake_provided.uri
 
 
 @pytest.fixture
@@ -41,21 +75,9 @@ def lake(lake_uri: str) -> Iterator[Lake]:
 
 
 @pytest.fixture
-def land(lake: Lake) -> Callable[..., str]:
+def land(lake: Lake) -> Land:
     """Bring objects to main through a branch of their own; the merge's commit id."""
-    numbers = count()
-
-    def _land(objects: dict[str, bytes], message: str = "land") -> str:
-        branch = f"land-{next(numbers)}"
-        lake.create_branch(branch, "main")
-        for path, data in objects.items():
-            lake.put(branch, path, data)
-        lake.commit(branch, message)
-        merged = lake.merge(branch, "main", message)
-        lake.delete_branch(branch)
-        return merged.commit_id
-
-    return _land
+    return landing(lake)
 
 
 _ROOT = Path(__file__).parents[3]
@@ -91,10 +113,20 @@ def in_processes() -> Callable[[str, list[tuple[Any, ...]]], list[Any]]:
     """Run one writer of ``writers.py`` in as many processes at once as there are tuples of arguments."""
 
     def run(name: str, arguments: list[tuple[Any, ...]]) -> list[Any]:
-        processes = [start_writer(name, each) for each in arguments]
-        answers = [finish_writer(process) for process in processes]
-        assert None not in answers
-        return [answer["result"] for answer in answers if answer is not None]
+        answer = finish_writer(start_writer("at_once", (name, arguments)))
+        assert answer is not None
+        results: list[Any] = answer["result"]
+        return results
+
+    return run
+
+
+@pytest.fixture
+def writer() -> Callable[..., dict[str, Any] | None]:
+    """Run one writer of ``writers.py`` in a process of its own; its answer, None where it killed itself."""
+
+    def run(name: str, *arguments: Any) -> dict[str, Any] | None:
+        return finish_writer(start_writer(name, arguments))
 
     return run
 

@@ -4,11 +4,17 @@ import json
 import os
 import signal
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
+from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
 from typing import Any
 
 from resources.lake import Contention, MergeConflict, NoChanges, PreconditionFailed, open_lake
 from resources.lake.publish import Publisher
+
+_others: Barrier
+"""The writers that this one begins with."""
 
 
 def commit_one(uri: str, branch: str, path: str) -> bool:
@@ -50,13 +56,6 @@ def put_if_absent(uri: str, branch: str, value: str) -> str:
     return value
 
 
-def put_many(uri: str, branch: str, prefix: str, number: int) -> int:
-    with open_lake(uri) as lake:
-        for index in range(number):
-            lake.put(branch, f"{prefix}/{index}", f"content {index}".encode())
-    return number
-
-
 def publish(uri: str, run_id: str, dataset: str, partition: str, text: str) -> str:
     with open_lake(uri) as lake:
         publisher = Publisher(lake, run_id=run_id, code_version="1", clock=lambda: datetime.now(UTC))
@@ -64,23 +63,42 @@ def publish(uri: str, run_id: str, dataset: str, partition: str, text: str) -> s
         return publisher.publish(dataset, partition, files, audit=None, inputs={}).commit_id
 
 
-def put_commit_merge(uri: str, name: str, text: str) -> str:
-    """Two objects changed, one removed, in one commit, merged: what a kill must not split."""
-    with open_lake(uri) as lake:
-        lake.create_branch(name, "main")
-        lake.put(name, "x", f"{text} x".encode())
-        lake.put(name, "y", f"{text} y".encode())
-        lake.delete(name, ["old"])
-        lake.commit(name, text)
-        merged = lake.merge(name, "main", text).commit_id
-        lake.delete_branch(name)
-        return merged
+def commit_and_die(uri: str, branch: str, message: str, metadata: dict[str, str]) -> None:
+    """The store has acknowledged the commit, nobody else is told."""
+    open_lake(uri).commit(branch, message, metadata)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def merge_and_die(uri: str, source: str, dest: str, message: str, metadata: dict[str, str]) -> None:
+    """The store has acknowledged the merge, nobody else is told."""
+    open_lake(uri).merge(source, dest, message, metadata)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def at_once(name: str, arguments: list[list[Any]]) -> list[Any]:
+    """The writer in as many processes as there are lists of arguments, forked from this one; they begin together."""
+    if any(str(each[0]).startswith("lakefs:") for each in arguments):
+        import lakefs_sdk  # noqa: F401 - once, not in every process
+    forking = get_context("fork")
+    together = forking.Barrier(len(arguments))
+    with ProcessPoolExecutor(len(arguments), forking, initializer=_begin_with, initargs=(together,)) as pool:
+        return [future.result() for future in [pool.submit(_together, name, each) for each in arguments]]
+
+
+def _begin_with(others: Barrier) -> None:
+    global _others
+    _others = others
+
+
+def _together(name: str, arguments: list[Any]) -> Any:
+    _others.wait(60)
+    return globals()[name](*arguments)
 
 
 class _KillAt:
-    """Kills this process, without a word, right before or after its n-th call that changes the disk."""
+    """Kills this process, without a word, right before or after its n-th call that changes the disk or asks a server."""
 
-    CALLS = frozenset({"execute", "executemany", "fsync", "replace", "write", "fchmod", "open", "unlink"})
+    CALLS = frozenset({"execute", "executemany", "fsync", "replace", "write", "fchmod", "open", "unlink", "sendall"})
 
     def __init__(self, number: int) -> None:
         self.left = number

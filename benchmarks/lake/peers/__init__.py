@@ -1,0 +1,1 @@
+"""One module per peer; each does the same work as the lake, in the way that is fastest for it."""

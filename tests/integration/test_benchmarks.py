@@ -1,0 +1,87 @@
+"""The benchmarks run, say what they skip, and the page in the documentation has the rows they print."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.lake.claims import Claim
+from benchmarks.lake.report import as_markdown
+from benchmarks.lake.results import Results
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "reference" / "benchmarks.md"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """A quick run of the lake and plain files, with git asked for where there is none."""
+    directory = tmp_path_factory.mktemp("benchmark")
+    nothing = tmp_path_factory.mktemp("nothing")
+    arguments = ["--quick", "--markdown", "--peers", "plain", "git", "--directory", str(directory)]
+    result = subprocess.run(
+        [sys.executable, "-m", "benchmarks.lake", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PATH": str(nothing)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return result, directory
+
+
+def rows(markdown: str) -> dict[str, list[str]]:
+    """Cells by the first cell of each line, with sizes and counts left out of that."""
+    cells = [[cell.strip() for cell in line.strip("| ").split("|")] for line in markdown.splitlines() if "|" in line]
+    return {re.sub(r"\d[\d,.]*(?<=\d)( [KM]B)?", "N", row[0]): row[1:] for row in cells}
+
+
+def test_every_work_is_measured(run: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    result, _ = run
+    assert result.returncode == 0, result.stderr
+    works = {title: cells for title, cells in rows(result.stdout).items() if title.endswith("(n=N)")}
+    assert len(works) == 13
+    for title, (ours, *_) in works.items():
+        assert float(ours.replace(",", "")) > 0, title
+    _, plain = works["publish N partition, N (n=N)"]
+    assert re.fullmatch(r"[\d.,]+ \([\d.,]+x\)", plain)
+    claims = [cells for cells in rows(result.stdout).values() if cells[-1] in ("met", "NOT MET")]
+    assert len(claims) == 7
+
+
+def test_a_peer_that_is_not_there_is_told(run: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    result, _ = run
+    assert "git skipped" in result.stderr
+    assert "| median, ms | lake | plain files |" in result.stdout
+
+
+def test_nothing_is_left_behind(run: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    _, directory = run
+    assert list(directory.iterdir()) == []
+
+
+def test_the_page_has_the_rows_that_are_printed(run: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    result, _ = run
+    page = rows(PAGE.read_text(encoding="utf-8"))
+    assert [title for title in rows(result.stdout) if title not in page] == []
+
+
+def test_the_fastest_way_of_a_peer_is_compared_and_a_missed_limit_is_told() -> None:
+    results = Results()
+    results.add("work", "peer", "slow way", [90.0, 80.0, 70.0])
+    results.add("work", "peer", "fast way", [20.0], at_least=True)
+    results.add("work", "lake", "", [3.0, 50.0, 4.0])
+    claims = [
+        Claim("in time", "2 ms", figure=2.0, limit=2.0, limit_text="2 ms"),
+        Claim("late", "3 ms", figure=3.0, limit=2.0, limit_text="2 ms"),
+    ]
+    lines = as_markdown(results, claims, "a machine").splitlines()
+    assert "| median, ms | lake | peer |" in lines
+    assert "| work (n=3) | 4.00 | ≥ 20.0 (5.0x) |" in lines
+    assert "- peer, work: fast way ≥ 20.0 ms (n=1); slow way 80.0 ms (n=3)" in lines
+    assert "| in time | 2 ms | 2 ms | met |" in lines
+    assert "| late | 2 ms | 3 ms | NOT MET |" in lines
