@@ -3,15 +3,17 @@
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from resources.lake.embedded import maintenance, refs
+from resources.lake.embedded import refs
+from resources.lake.embedded.collection import GcReport, collect
 from resources.lake.embedded.comparing import change, three_dot, two_dot
-from resources.lake.embedded.database import Database
+from resources.lake.embedded.database import BUSY_SECONDS, Database
+from resources.lake.embedded.heads import advance, before, check_clean
 from resources.lake.embedded.history import (
     CommitRow,
     commit_by_id,
@@ -21,9 +23,9 @@ from resources.lake.embedded.history import (
     walk,
     walk_path,
 )
+from resources.lake.embedded.integrity import Problem, verify
 from resources.lake.embedded.merging import merge_trees
 from resources.lake.embedded.objects import ObjectFiles
-from resources.lake.embedded.refs import BranchRow
 from resources.lake.embedded.staging import (
     Staged,
     effective,
@@ -32,18 +34,14 @@ from resources.lake.embedded.staging import (
     overlaid,
     stage,
     stage_removals,
-    staged_at,
     staged_below,
     unstage,
 )
 from resources.lake.embedded.tree import EMPTY, Entry, edit, lookup, upper_bound
+from resources.lake.embedded.views import check_absent, entry_at, tree_and_staging
 from resources.lake.errors import (
-    Contention,
-    DirtyBranch,
     Forbidden,
     NoChanges,
-    ObjectNotFound,
-    PreconditionFailed,
     RefNotFound,
     Unsupported,
 )
@@ -61,20 +59,23 @@ from resources.lake.protocol import (
     check_ref_name,
 )
 
-_PUT_ATTEMPTS = 5
-
 
 class EmbeddedLake:
     """A :class:`resources.lake.Lake` in one directory, for threads and processes of one machine.
 
     The directory must lie on a local file system: SQLite's WAL mode needs shared memory.
+
+    Args:
+        directory: made where it is absent; a store of an older format is brought to this one's.
+        clock: gives the time of commits and objects, timezone-aware.
+        busy_seconds: how long a call waits for other writers before it raises Contention.
     """
 
-    def __init__(self, directory: Path, *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, directory: Path, *, clock: Callable[[], datetime], busy_seconds: float = BUSY_SECONDS) -> None:
         self.directory = directory
         self._clock = clock
         self._objects = ObjectFiles(directory)
-        self._database = Database(directory / "lake.db")
+        self._database = Database(directory / "lake.db", busy_seconds)
         self._thread = threading.local()
         self._objects.create()
         self._database.create(self._first_commit)
@@ -82,6 +83,10 @@ class EmbeddedLake:
     @property
     def uri(self) -> str:
         return self.directory.absolute().as_uri()
+
+    @property
+    def indexes_paths(self) -> bool:
+        return True
 
     def _first_commit(self, sql: sqlite3.Connection) -> None:
         now = self._now()
@@ -157,19 +162,18 @@ class EmbeddedLake:
         with self._database.read() as sql:
             target = refs.writable(sql, branch)
             if if_absent:
-                self._check_absent(sql, target, path)
-        for _ in range(_PUT_ATTEMPTS):
-            checksum, size = self._objects.write(data)
-            with self._write() as sql:
-                if not self._objects.exists(checksum):
-                    continue  # garbage collection took it between the two lines; staged, it is safe from that
-                target = refs.writable(sql, branch)
-                if if_absent:
-                    self._check_absent(sql, target, path)
-                entry = Entry(path, checksum, size, pairs, self._now())
-                stage(sql, target.id, entry)
-            return object_info(entry)
-        raise Contention(f"{branch}/{path}: the object was removed {_PUT_ATTEMPTS} times while being staged")
+                check_absent(sql, self._database, target, path)
+        checksum, size = self._objects.write(data)
+        with self._write() as sql:
+            if not self._objects.exists(checksum):
+                # garbage collection took it since; it sweeps under this lock, so written here it cannot again
+                checksum, size = self._objects.write(data)
+            target = refs.writable(sql, branch)
+            if if_absent:
+                check_absent(sql, self._database, target, path)
+            entry = Entry(path, checksum, size, pairs, self._now())
+            stage(sql, target.id, entry)
+        return object_info(entry)
 
     def delete(self, branch: str, paths: str | Iterable[str]) -> None:
         wanted = {check_path(path) for path in ([paths] if isinstance(paths, str) else paths)}
@@ -186,7 +190,10 @@ class EmbeddedLake:
         return object_info(self._entry(ref, path))
 
     def local_path(self, ref: str, path: str) -> Path:
-        """The object's own file: read-only, named by the SHA-256 of its content, never changed."""
+        """The object's own file: read-only, named by the SHA-256 of its content, never changed.
+
+        Only its size is checked, as engines read a part of it; :meth:`get` and :meth:`verify` check every byte.
+        """
         entry = self._entry(ref, path)
         return self._objects.checked_path(entry.checksum, entry.size, f"{ref}/{path}")
 
@@ -229,7 +236,7 @@ class EmbeddedLake:
                 raise NoChanges(f"branch {branch}: nothing staged differs from its head {head.id}")
             root = edit(self._database, head.root, edits)
             unstage(sql, target.id)
-            return self._advance(sql, target, root, [head], message, pairs, edits).commit()
+            return advance(sql, target, root, [head], message, pairs, self._now(), edits).commit()
 
     def merge(
         self,
@@ -248,9 +255,9 @@ class EmbeddedLake:
             base = merge_base(sql, head, incoming)
             if base.id == incoming.id:
                 return MergeResult(head.id, already_merged=True)
-            self._check_clean(sql, target, head)
+            check_clean(sql, self._database, target, head)
             root, edits = merge_trees(self._database, base.tree(), incoming.tree(), head.tree(), strategy)
-            merged = self._advance(sql, target, root, [head, incoming], message, pairs, edits)
+            merged = advance(sql, target, root, [head, incoming], message, pairs, self._now(), edits)
         return MergeResult(merged.id, already_merged=False)
 
     def diff(self, left: str, right: str, *, mode: DiffMode = "three_dot", prefix: str = "") -> Iterator[Change]:
@@ -279,10 +286,11 @@ class EmbeddedLake:
             if path is None
             else walk_path(sql, head, path, first_parent=first_parent)
         )
-        for number, row in enumerate(rows):
-            if limit is not None and number >= limit:
-                return
-            yield row.commit()
+        with self._database.translated_errors():
+            for number, row in enumerate(rows):
+                if limit is not None and number >= limit:
+                    return
+                yield row.commit()
 
     def get_commit(self, ref: str) -> Commit:
         with self._database.read() as sql:
@@ -301,7 +309,7 @@ class EmbeddedLake:
             target = refs.writable(sql, branch)
             commit, _ = refs.find(sql, to)
             commit.tree()
-            self._check_clean(sql, target, commit_by_id(sql, target.head))
+            check_clean(sql, self._database, target, commit_by_id(sql, target.head))
             refs.move(sql, target, commit.id)
         return commit.id
 
@@ -310,25 +318,18 @@ class EmbeddedLake:
             target = refs.writable(sql, branch)
             head = commit_by_id(sql, target.head)
             undone, _ = refs.find(sql, commit)
-            parents = undone.parent_ids()
-            if not parents or not 0 <= parent <= len(parents) or (parent == 0 and len(parents) > 1):
-                raise PreconditionFailed(
-                    f"revert of {undone.id} with parent={parent}: it has {len(parents)} parents; "
-                    + (f"give parent=1 to {len(parents)}" if parents else "the first commit cannot be reverted")
-                )
-            self._check_clean(sql, target, head)
-            before = commit_by_id(sql, parents[max(parent - 1, 0)])
-            root, edits = merge_trees(self._database, undone.tree(), before.tree(), head.tree(), None)
+            origin = before(sql, undone, parent)
+            check_clean(sql, self._database, target, head)
+            root, edits = merge_trees(self._database, undone.tree(), origin.tree(), head.tree(), None)
             if not edits:
                 raise NoChanges(f"branch {branch}: reverting {undone.id} changes nothing")
-            message = f"Revert {undone.id}"
-            return self._advance(sql, target, root, [head], message, {}, edits).commit()
+            return advance(sql, target, root, [head], f"Revert {undone.id}", {}, self._now(), edits).commit()
 
     # upkeep
 
-    def verify(self) -> Iterator[maintenance.Problem]:
+    def verify(self) -> Iterator[Problem]:
         """Check every object, tree node and commit that is not expired; yield what is damaged or missing."""
-        return maintenance.verify(self._database, self._objects)
+        return verify(self._database, self._objects)
 
     def gc(
         self,
@@ -336,12 +337,12 @@ class EmbeddedLake:
         *,
         dry_run: bool = False,
         grace: timedelta = timedelta(hours=1),
-    ) -> maintenance.GcReport:
+    ) -> GcReport:
         """Remove the content that no branch head, tag, staging or commit of the last ``retention`` reaches.
 
         ``grace``: files younger than this stay in any case. Commits on a branch keep their record for ever.
         """
-        return maintenance.collect(
+        return collect(
             self._database,
             self._objects,
             horizon=to_micros(self._clock() - retention),
@@ -377,57 +378,10 @@ class EmbeddedLake:
     def _write(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
         return self._database.write(synced=not getattr(self._thread, "unsynced", 0))
 
-    def _check_absent(self, sql: sqlite3.Connection, branch: BranchRow, path: str) -> None:
-        is_staged, entry = staged_at(sql, branch.id, path)
-        if not is_staged:
-            entry = lookup(self._database, commit_by_id(sql, branch.head).tree(), path)
-        if entry is not None:
-            raise PreconditionFailed(f"{branch.name}/{path}: exists, and if_absent was asked for")
-
-    def _check_clean(self, sql: sqlite3.Connection, branch: BranchRow, head: CommitRow) -> None:
-        """Raises DirtyBranch. What is staged without a difference must not become one when the head moves."""
-        staged = effective(self._database, head.tree(), staged_below(sql, branch.id))
-        if staged:
-            raise DirtyBranch(
-                f"branch {branch.name}: {len(staged)} uncommitted changes, {next(iter(staged))} first; "
-                "commit or discard them"
-            )
-        unstage(sql, branch.id)
-
-    def _advance(
-        self,
-        sql: sqlite3.Connection,
-        branch: BranchRow,
-        root: str,
-        parents: Sequence[CommitRow],
-        message: str,
-        metadata: Mapping[str, str],
-        edits: Iterable[str],
-    ) -> CommitRow:
-        commit = insert_commit(
-            sql,
-            root=root,
-            parents=parents,
-            message=message,
-            metadata=metadata,
-            created=self._now(),
-            changed=edits,
-        )
-        refs.move(sql, branch, commit.id)
-        return commit
-
     def _view(self, ref: str, prefix: str) -> tuple[str, Staged]:
         with self._database.read() as sql:
-            commit, branch = refs.find(sql, ref)
-            return commit.tree(), {} if branch is None else staged_below(sql, branch, prefix)
+            return tree_and_staging(sql, ref, prefix)
 
     def _entry(self, ref: str, path: str) -> Entry:
-        check_path(path)
         with self._database.read() as sql:
-            commit, branch = refs.find(sql, ref)
-            is_staged, entry = (False, None) if branch is None else staged_at(sql, branch, path)
-            if not is_staged:
-                entry = lookup(self._database, commit.tree(), path)
-        if entry is None:
-            raise ObjectNotFound(f"no object {path!r} at {ref!r} (commit {commit.id})")
-        return entry
+            return entry_at(sql, self._database, ref, path)
