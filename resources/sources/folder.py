@@ -13,7 +13,7 @@ from resources.sources.errors import SourceError, SourceFileRefused
 from resources.sources.synthetic_package import DATASET_FILE, read_label
 from trading.contracts import RAW_COLUMNS
 from trading.instruments import SYMBOL_PATTERN
-from trading.ports.sources import RawSession, SourceProblem, SourceSkip
+from trading.ports.sources import FetchProgress, RawSession, SourceProblem, SourceSkip, Step
 from trading.sessions import SessionCalendar, get_calendar
 
 _SUFFIXES = (".parquet", ".csv")
@@ -93,6 +93,13 @@ class FolderSource:
     @property
     def label(self) -> str | None:
         return read_label(self.directory)
+
+    @property
+    def step(self) -> Step:
+        return "1m"
+
+    def fetch(self, sessions: Sequence[dt.date], progress: FetchProgress | None = None) -> None:
+        """Nothing: the files are here."""
 
     def symbols(self) -> list[str]:
         return sorted({f.symbol for f in self._files if f.shown not in self._refused})

@@ -1,11 +1,28 @@
-"""Where raw minutes come from: the port that source adapters implement."""
+"""Where raw bars come from: the port that source adapters implement."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
 
 import polars as pl
+
+from trading.errors import TradingError
+
+Step = Literal["1m", "1d"]
+"""How far apart a source's bars are: minutes, or whole sessions."""
+
+FetchProgress = Callable[[int, int, str], None]
+"""Called with requests done, requests in all, and what was just done, e.g. ``AAPL 2024-01``."""
+
+
+class SourceDown(TradingError):
+    """A vendor does not answer, or refuses us, after all retries: nothing is known about its data.
+
+    Its universe pauses and nothing falls over to another vendor. The message names the vendor, the Symbol and the
+    span that was asked for, and never the key.
+    """
 
 
 @dataclass(frozen=True)
@@ -54,18 +71,23 @@ class RawSession:
             file.
         files: SHA-256 (hex) of every file that gave rows, by path relative to the source.
         skips: what was left out or stands out in this session.
+        arrived: when each of ``files`` came here, UTC.
+        payloads: where the raw answers of a vendor lie, by the same names; empty for a folder, whose files are raw.
     """
 
     session: dt.date
     frame: pl.DataFrame
     files: Mapping[str, str]
     skips: tuple[SourceSkip, ...] = ()
+    arrived: Mapping[str, dt.datetime] = field(default_factory=dict)
+    payloads: Mapping[str, Path] = field(default_factory=dict)
 
 
 @runtime_checkable
 class BarSource(Protocol):
-    """Raw minutes by session. Implementations raise TradingError subclasses that name the file and the
-    cure.
+    """Raw bars by session. Implementations raise TradingError subclasses that name the file and the cure.
+
+    Daily bars come in the same columns; their Timestamp is the open of their session.
     """
 
     @property
@@ -76,6 +98,21 @@ class BarSource(Protocol):
     @property
     def label(self) -> str | None:
         """Text to show wherever results of it show (``SYNTHETIC ...``); None for real data."""
+        ...
+
+    @property
+    def step(self) -> Step:
+        """Whether the bars are minutes or days."""
+        ...
+
+    def fetch(self, sessions: Sequence[dt.date], progress: FetchProgress | None = None) -> None:
+        """Bring here what :meth:`read_session` needs for these sessions; nothing to do where files are local.
+
+        What has arrived stays, so a download that was killed goes on where it stopped.
+
+        Raises:
+            SourceDown: the vendor does not deliver.
+        """
         ...
 
     def symbols(self) -> list[str]:
