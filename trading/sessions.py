@@ -1,13 +1,14 @@
-"""Exchange sessions: opens, closes, early closes, holidays and time zones, from exchange_calendars.
+"""Exchange sessions: opens, closes, early closes, lunch breaks, holidays and time zones, from exchange_calendars.
 
 The bounds are pinned: the library's own defaults move with the wall clock, and a calendar that depends on the
 day it was asked is not replayable.
 """
 
 import datetime as dt
+import re
 from bisect import bisect_left, bisect_right
 from functools import cache
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
@@ -17,27 +18,39 @@ FIRST_DATE = dt.date(1990, 1, 1)
 LAST_DATE = dt.date(2035, 12, 31)
 
 _DAY = dt.timedelta(days=1)
+_MARGIN = dt.timedelta(days=10)  # holidays in a row that the first or last known session may lie behind
 _INSTANT = pl.Datetime("us", "UTC")
+_WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
+_GRAMMAR = (
+    "a calendar is NAME or NAME HH:MM-HH:MM ZONE, e.g. XNYS or CMES 09:30-16:00 America/New_York; "
+    "NAME is one of exchange_calendars: XNYS, XLON, XTKS, CMES, 24/7, ..."
+)
 
 
 class SessionCalendar:
     """Sessions of one exchange within pinned bounds; build through :func:`get_calendar`.
 
     Attributes:
-        name: exchange_calendars name, e.g. ``XNYS`` or ``24/7``.
-        timezone: of the exchange.
+        name: as given to :func:`get_calendar`, e.g. ``XNYS``, ``24/7`` or
+            ``CMES 09:30-16:00 America/New_York``.
+        timezone: of the exchange, or of the window where the calendar has one.
         sessions_per_year: average over 2000-2019 where covered, e.g. 252 for XNYS and 365 for 24/7.
     """
 
     def __init__(self, name: str, timezone: ZoneInfo, schedule: pl.DataFrame) -> None:
-        """``schedule``: columns session (Date), open, close (Datetime[us, UTC]), ascending."""
+        """``schedule``: columns session (Date), open, close, break_start, break_end (Datetime[us, UTC], the
+        break null where there is none), ascending.
+        """
         self.name = name
         self.timezone = timezone
+        lunch = (pl.col("break_end") - pl.col("break_start")).dt.total_minutes().fill_null(0)
         self._frame = schedule.select(
             "session",
             "open",
             "close",
-            minutes=(pl.col("close") - pl.col("open")).dt.total_minutes().cast(pl.Int32),
+            minutes=((pl.col("close") - pl.col("open")).dt.total_minutes() - lunch).cast(pl.Int32),
+            break_start="break_start",
+            break_end="break_end",
         )
         self._days: list[dt.date] = self._frame["session"].to_list()
         self._index = {day: i for i, day in enumerate(self._days)}
@@ -73,7 +86,9 @@ class SessionCalendar:
         return value
 
     def minutes(self, session: dt.date) -> int:
-        """Regular minutes of the session: 390 on a whole XNYS day, 210 on an early close."""
+        """Trading minutes of the session, a lunch break left out: 390 on a whole XNYS day, 210 on an early
+        close, 300 in Tokyo until 2024-11-04.
+        """
         return int(self._frame["minutes"][self._at(session)])
 
     def next(self, day: dt.date) -> dt.date:
@@ -91,7 +106,9 @@ class SessionCalendar:
         return self._days[i]
 
     def frame(self, first: dt.date, last: dt.date) -> pl.DataFrame:
-        """One ascending row per session: session (Date), open, close (Datetime[us, UTC]), minutes (Int32)."""
+        """One ascending row per session: session (Date), open, close (Datetime[us, UTC]), minutes (Int32, a
+        lunch break left out), break_start, break_end (Datetime[us, UTC], null without a lunch break).
+        """
         low, high = self._slice(first, last)
         return self._frame.slice(low, high - low)
 
@@ -108,16 +125,35 @@ class SessionCalendar:
         return [day for day in days.to_list() if day.weekday() < 5 and day not in self._index]
 
     def trading_date(self, timestamp: pl.Expr) -> pl.Expr:
-        """Date of each UTC timestamp on the exchange's own clock (Date).
-
-        After-hours rows of a New York winter evening lie on the next UTC day and still belong to this date.
+        """Date of each UTC timestamp on the exchange's own clock (Date); see :meth:`belongs_to` for the
+        session that a row is counted to.
         """
         return timestamp.dt.convert_time_zone(str(self.timezone)).dt.date()
+
+    def belongs_to(self, timestamps: pl.Series) -> pl.Series:
+        """The date that each row is stored and counted under.
+
+        It is the session whose ``[open, close)`` holds the row; a row outside every session belongs to its
+        date on the exchange's clock. So a future's Sunday evening belongs to Monday's session, a minute of
+        the lunch break to its day, and a New York winter evening, which lies on the next UTC day, to the day
+        before. A date that is no session is a holiday or weekend.
+
+        Args:
+            timestamps: Datetime[us, UTC] without nulls, in any order.
+
+        Returns:
+            Date, same length, named ``session``.
+
+        Raises:
+            DataError: another dtype, or a null.
+        """
+        placed = self.with_session(pl.DataFrame({"Timestamp": timestamps}))
+        return placed.select(session=pl.coalesce("session", self.trading_date(pl.col("Timestamp")))).to_series()
 
     def with_session(self, frame: pl.DataFrame, timestamp: str = "Timestamp") -> pl.DataFrame:
         """``frame`` with session, open, close, minutes of the session whose ``[open, close)`` holds each row.
 
-        The four columns are null on rows outside every session. Row order is kept.
+        The four columns are null on rows outside every session or inside its lunch break. Row order is kept.
         """
         instants = frame[timestamp]
         if instants.dtype != _INSTANT or instants.null_count():
@@ -132,6 +168,9 @@ class SessionCalendar:
         slot = schedule["open"].search_sorted(instants, side="right").cast(pl.Int64) - 1
         rows = schedule[slot.clip(0)]
         inside = (slot >= 0) & (instants < rows["close"])
+        if schedule["break_start"].null_count() < schedule.height:
+            resting = (instants >= rows["break_start"]) & (instants < rows["break_end"])
+            inside &= ~resting.fill_null(False)
         return frame.with_columns(pl.when(inside).then(rows[name]).alias(name) for name in names)
 
     def _at(self, session: dt.date) -> int:
@@ -143,7 +182,7 @@ class SessionCalendar:
     def _slice(self, first: dt.date, last: dt.date) -> tuple[int, int]:
         if first > last:
             return 0, 0
-        if last < FIRST_DATE - _DAY or first > LAST_DATE + _DAY:
+        if last < self._days[0] - _MARGIN or first > self._days[-1] + _MARGIN:
             raise DataError(f"{self.name}: {first} to {last} is outside the calendar; {self._bounds()}")
         return bisect_left(self._days, first), bisect_right(self._days, last)
 
@@ -161,35 +200,90 @@ class SessionCalendar:
 
 @cache
 def get_calendar(name: str = "XNYS") -> SessionCalendar:
-    """The calendar ``name`` of exchange_calendars within the pinned bounds, cached for the process.
+    """The calendar ``name`` within the pinned bounds, cached for the process.
+
+    Args:
+        name: of exchange_calendars, e.g. ``XNYS``; or such a name with a daily window in local time, e.g.
+            ``CMES 09:30-16:00 America/New_York``: each session is cut to the window, and one that the window
+            does not touch is no session. A window whose end is not after its start begins on the evening
+            before: ``CMES 17:00-16:00 America/Chicago`` leaves out the hour of maintenance.
 
     Raises:
-        ConfigError: unknown name, or a calendar with a lunch break (windows are anchored on one open per
-            session).
+        ConfigError: malformed or unknown name, or unknown zone.
     """
+    exchange, *window = name.split(" ")
+    if not window:
+        zone, schedule = _library_schedule(name)
+        return SessionCalendar(name, zone, schedule)
+    match = _WINDOW.fullmatch(window[0])
+    if match is None or len(window) != 2:
+        raise ConfigError(f"calendar {name!r} is malformed; {_GRAMMAR}")
+    hour, minute, end_hour, end_minute = map(int, match.groups())
+    zone = _zone(name, window[1])
+    _, schedule = _library_schedule(exchange)
+    cut = _cut(schedule, dt.time(hour, minute), dt.time(end_hour, end_minute), zone)
+    if cut.is_empty():
+        raise ConfigError(f"calendar {name!r} has no session: the window lies outside all sessions of {exchange}")
+    return SessionCalendar(name, zone, cut)
+
+
+def _zone(name: str, zone: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigError(f"calendar {name!r}: {zone!r} is no IANA time zone; {_GRAMMAR}") from None
+
+
+def _library_schedule(name: str) -> tuple[ZoneInfo, pl.DataFrame]:
+    """The exchange's time zone, and session, open, close, break_start, break_end of the pinned bounds."""
     import exchange_calendars
     from exchange_calendars import errors
 
     try:
         source = exchange_calendars.get_calendar(name, **_supported_bounds(name))
     except errors.InvalidCalendarName:
-        raise ConfigError(
-            f"calendar {name!r} is unknown; it must be one of exchange_calendars: XNYS, XLON, CMES, 24/7, ..."
-        ) from None
+        raise ConfigError(f"calendar {name!r} is unknown; {_GRAMMAR}") from None
     except ValueError as error:
         raise ConfigError(f"calendar {name!r} cannot be built from {FIRST_DATE} on: {str(error)[:120]}") from error
-    schedule = source.schedule
-    if bool(schedule["break_start"].notna().any()):
-        raise ConfigError(f"calendar {name!r} has a lunch break; sessions with a break are not supported")
-    micros = "datetime64[us]"
-    frame = pl.DataFrame(
-        {
-            "session": pl.Series(schedule.index.to_numpy().astype(micros)).cast(pl.Date),
-            "open": pl.Series(schedule["open"].dt.tz_localize(None).to_numpy().astype(micros)),
-            "close": pl.Series(schedule["close"].dt.tz_localize(None).to_numpy().astype(micros)),
-        }
-    ).with_columns(pl.col("open", "close").dt.replace_time_zone("UTC"))
-    return SessionCalendar(name, ZoneInfo(str(source.tz)), frame)
+    table = source.schedule
+    instants = {
+        column: pl.Series(table[column].dt.tz_localize(None).to_numpy().astype("datetime64[us]"))
+        for column in ("open", "close", "break_start", "break_end")
+    }
+    days = pl.Series(table.index.to_numpy().astype("datetime64[us]")).cast(pl.Date)
+    frame = pl.DataFrame({"session": days, **instants}).with_columns(
+        pl.col(*instants).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    )
+    return ZoneInfo(str(source.tz)), frame
+
+
+def _cut(schedule: pl.DataFrame, start: dt.time, end: dt.time, zone: ZoneInfo) -> pl.DataFrame:
+    """Each session cut to ``[start, end)`` of its date on the clock of ``zone``; empty ones are left out.
+
+    A clock change inside the window is kept right by placing both edges on the clock by themselves. An edge
+    that the change skips or doubles is taken with the offset from before it.
+    """
+    evening = _DAY if end <= start else dt.timedelta()
+    days = schedule["session"].to_list()
+    edges = {
+        "from": [dt.datetime.combine(day - evening, start, zone).astimezone(dt.UTC) for day in days],
+        "until": [dt.datetime.combine(day, end, zone).astimezone(dt.UTC) for day in days],
+    }
+    window = pl.DataFrame(edges, schema=dict.fromkeys(edges, _INSTANT))
+    low, high = pl.max_horizontal("open", "from"), pl.min_horizontal("close", "until")
+    # an edge that falls into the lunch break moves to the break's nearer trading minute
+    rest_start, rest_end = pl.col("break_start"), pl.col("break_end")
+    opens = pl.when((low >= rest_start) & (low < rest_end)).then(rest_end).otherwise(low)
+    closes = pl.when((high > rest_start) & (high <= rest_end)).then(rest_start).otherwise(high)
+    cut = pl.concat([schedule, window], how="horizontal").with_columns(open=opens, close=closes)
+    within = (pl.col("open") < rest_start) & (rest_end < pl.col("close"))
+    return cut.filter(pl.col("open") < pl.col("close")).select(
+        "session",
+        "open",
+        "close",
+        break_start=pl.when(within).then(rest_start),
+        break_end=pl.when(within).then(rest_end),
+    )
 
 
 def _supported_bounds(name: str) -> dict[str, str]:

@@ -122,7 +122,23 @@ def test_out_of_bounds_is_an_error_not_a_guess(call: object, says: str) -> None:
         call(get_calendar("XNYS"))  # type: ignore[operator]
 
 
-@pytest.mark.parametrize(("name", "says"), [("NOPE", "is unknown"), ("XHKG", "lunch break")])
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("NOPE", "'NOPE' is unknown"),
+        ("NOPE 09:30-16:00 America/New_York", "'NOPE' is unknown"),
+        ("CMES 9:30-16:00 America/New_York", "is malformed"),
+        ("CMES 09:30-24:00 America/New_York", "is malformed"),
+        ("CMES 09:30-16:00", "is malformed"),
+        ("CMES  09:30-16:00 America/New_York", "is malformed"),
+        ("CMES 09:30-16:00 America/New_York daily", "is malformed"),
+        ("CMES 09:30-16:00 America/Nowhere", "'America/Nowhere' is no IANA time zone"),
+        ("CMES 09:30-16:00 ../etc/passwd", "is no IANA time zone"),
+        ("XNYS 02:00-03:00 America/New_York", "has no session"),
+    ],
+)
 def test_unusable_calendars_are_refused(name: str, says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
+    with pytest.raises(ConfigError, match=says) as refused:
         get_calendar(name)
+    if "no session" not in says:
+        assert "NAME HH:MM-HH:MM ZONE, e.g. XNYS or CMES 09:30-16:00 America/New_York" in str(refused.value)
