@@ -25,6 +25,7 @@ from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_AS
 
 from resources.lake.errors import Overtaken
 from trading.errors import DataError, OrderError, TradingError
+from trading_assets.staleness import InputsSeen
 
 CONTRACT_CHECK = "contract"
 # Errors that concern one partition and leave the others alone.
@@ -64,6 +65,7 @@ class PartitionRecorder:
         self.key = dg.AssetKey(asset)
         self.checked = checked
         self.code_version = context.assets_def.code_versions_by_key.get(self.key)
+        self.inputs = InputsSeen(context, self.key)
         self.done: dict[str, Materialised] = {}
         self.refused: dict[str, TradingError] = {}
         self.skipped: dict[str, str] = {}
@@ -85,6 +87,7 @@ class PartitionRecorder:
             DATA_VERSION_TAG: outcome.data_version,
             DATA_VERSION_IS_USER_PROVIDED_TAG: "true",
             **({CODE_VERSION_TAG: self.code_version} if self.code_version else {}),
+            **self.inputs.tags(),
         }
         if isinstance(partition, dg.MultiPartitionKey):
             tags.update(get_tags_from_multi_partition_key(partition))
@@ -165,6 +168,8 @@ def materialise_partitions(
     overtaken: dict[str, Overtaken] = {}
     for _ in range(_PASSES):
         before, overtaken = overtaken, {}
+        if before:
+            recorder.inputs.look()
         produce = prepare(pending)
         for key in _with_progress(context, asset, pending):
             try:
