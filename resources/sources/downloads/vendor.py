@@ -7,7 +7,12 @@ from typing import Protocol
 
 import polars as pl
 
+from resources.sources.errors import SourceError
 from trading.ports.sources import Step
+
+
+class SymbolRefused(SourceError):
+    """The vendor does not have this Symbol, or not for us; the others are not concerned."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +54,17 @@ class Vendor(Protocol):
 
         Raises:
             SourceDown: no usable answer after all retries.
-            SourceError: the vendor understood and says no: unknown Symbol, wrong key, not in the plan.
+            SymbolRefused: the vendor understood and does not have this Symbol.
+            SourceError: it understood and says no to all that we ask: wrong key, not in the plan.
         """
         ...
 
     def rows(self, symbol: str, body: bytes) -> pl.DataFrame:
         """One body as Timestamp (Datetime[us, UTC], start of the bar), Open, High, Low, Close (Float64), Volume (Int64).
 
-        Rows as they are, duplicates and all, in the order received.
+        Rows as they are, duplicates and all, in the order received. A bar that is listed though nothing was traded has
+        null in all four prices. Daily bars have midnight UTC of their session's date: a label, as a vendor knows no
+        calendar; their longest span is asked for from midnight to midnight UTC.
 
         Raises:
             SourceError: not what the vendor documents; names the field and what would be right.

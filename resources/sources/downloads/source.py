@@ -1,0 +1,340 @@
+"""Bars of a vendor as a source: asked for once, kept as received, read by session."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from resources.sources.downloads.spans import Span, joined, span_of
+from resources.sources.downloads.store import PAGE, Delivery, Store, Writing
+from resources.sources.downloads.vendor import SymbolRefused, Vendor
+from resources.sources.errors import SourceError
+from trading.contracts import PRICES, RAW_COLUMNS
+from trading.ports.sources import FetchProgress, RawSession, SourceProblem, SourceSkip, Step
+from trading.sessions import SessionCalendar, get_calendar
+
+_DAY = dt.timedelta(days=1)
+_FRESH = dt.timedelta(hours=12)
+_PUBLISHED = dt.timedelta(days=1)
+
+
+class DownloadedSource:
+    """Bars that ``vendor`` delivers for ``symbols``; implements :class:`trading.ports.sources.BarSource`.
+
+    A session counts as here once all pages of a span that covers it have arrived, asked for after the session's close.
+    Asked for again through :meth:`fetch` more than ``fresh`` later it is downloaded again, which is how late revisions
+    are found; the newest answer wins for a session as a whole, also where it has no row any more.
+
+    Args:
+        vendor: how to ask.
+        directory: of this vendor's and step's answers; made where missing.
+        symbols: what to ask for; nothing else is.
+        calendar: name for :func:`trading.sessions.get_calendar`: which sessions there are and what belongs to them.
+        clock: the time, UTC.
+        fresh: how long an answer is good for.
+        keep_superseded: answers per Symbol that stay on disk for the record after newer ones took all their sessions.
+    """
+
+    def __init__(
+        self,
+        vendor: Vendor,
+        directory: Path | str,
+        symbols: Sequence[str],
+        *,
+        calendar: str,
+        clock: Callable[[], dt.datetime],
+        fresh: dt.timedelta = _FRESH,
+        keep_superseded: int = 3,
+    ) -> None:
+        self.directory = Path(directory)
+        self.calendar = calendar
+        self._vendor = vendor
+        self._symbols = tuple(sorted(set(symbols)))
+        self._clock = clock
+        self._fresh = fresh
+        self._keep = keep_superseded
+        self._store = Store(self.directory)
+        self._problems: dict[str, SourceProblem] = {}
+        self._sessions_in: dict[tuple[str, Span], list[dt.date]] = {}
+        self._newest_of: dict[tuple[str, str], tuple[tuple[Delivery, ...], dict[dt.date, Delivery]]] = {}
+
+    @property
+    def name(self) -> str:
+        return f"{self._vendor.name} in {self.directory}"
+
+    @property
+    def label(self) -> str | None:
+        return None
+
+    @property
+    def step(self) -> Step:
+        return self._vendor.step
+
+    def symbols(self) -> list[str]:
+        """Symbols of which something has arrived."""
+        return [symbol for symbol in self._symbols if self._store.deliveries(symbol)]
+
+    def problems(self) -> list[SourceProblem]:
+        """Symbols that the vendor refused, or whose answers are not as it documents them, in the last :meth:`fetch`."""
+        return [self._problems[symbol] for symbol in sorted(self._problems)]
+
+    # -- asking --
+
+    def fetch(self, sessions: Sequence[dt.date], progress: FetchProgress | None = None) -> None:
+        """Download what is missing or not fresh of these sessions; those that are not over yet are left out.
+
+        A Symbol that the vendor does not have becomes a problem, and the others go on.
+
+        Raises:
+            SourceDown: the vendor does not deliver. What has arrived stays.
+            SourceError: it says no to all that we ask (wrong key), or the disk does.
+        """
+        exchange = get_calendar(self.calendar)
+        now = self._clock()
+        self._problems.clear()
+        over = [day for day in sessions if exchange.is_session(day) and exchange.close(day) <= now]
+        todo = [task for symbol in self._symbols for task in self._tasks(symbol, over, exchange, now)]
+        try:
+            for done, task in enumerate(todo):
+                if task.symbol not in self._problems:
+                    try:
+                        self._carry_out(task, partial(progress, done, len(todo)) if progress else None)
+                        self._forget_superseded(task.symbol)
+                    except SymbolRefused as error:
+                        self._problems[task.symbol] = SourceProblem(task.symbol, task.symbol, str(error))
+                if progress:
+                    progress(done + 1, len(todo), f"{task.symbol} {task.span}")
+        except OSError as error:
+            raise SourceError(
+                f"{self.directory}: cannot be written ({error}); make room or set another folder"
+            ) from error
+
+    def _tasks(
+        self, symbol: str, wanted: Sequence[dt.date], exchange: SessionCalendar, now: dt.datetime
+    ) -> "Iterator[_Task]":
+        missing = {day for day in wanted if not self._is_good(symbol, day, exchange, now)}
+        for left in self._store.unfinished(symbol):
+            held = missing.intersection(self._sessions(left.span, exchange))
+            held = {day for day in held if left.begun >= exchange.close(day)}
+            if held and now - left.begun < self._fresh:
+                missing -= held
+                yield _Task(symbol, left.span, left)
+            else:
+                self._discard(left)
+        for span, _ in joined(missing, exchange, self.step, self._vendor.longest_span):
+            yield _Task(symbol, span, None)
+
+    def _is_good(self, symbol: str, session: dt.date, exchange: SessionCalendar, now: dt.datetime) -> bool:
+        delivery = self._newest(symbol, exchange).get(session)
+        if delivery is None or now - delivery.begun >= self._fresh:
+            return False
+        # An empty answer soon after the close says that the vendor has not published yet.
+        is_early = delivery.begun < exchange.close(session) + _PUBLISHED
+        return not is_early or self._rows(delivery, session, exchange).height > 0
+
+    def _carry_out(self, task: "_Task", say: Callable[[str], None] | None) -> None:
+        if task.delivery is not None:
+            try:
+                with self._store.writing(task.delivery) as writing:
+                    if writing is not None:  # else another process has it
+                        self._download(writing, say)
+                return
+            except SymbolRefused:
+                raise
+            except SourceError:
+                self._discard(task.delivery)  # its cursor has expired: from the first page on, then
+        with self._store.writing(self._store.begin(task.symbol, task.span, self._clock())) as writing:
+            assert writing is not None  # its name is new
+            self._download(writing, say)
+
+    def _download(self, writing: Writing, say: Callable[[str], None] | None) -> None:
+        symbol, span = writing.delivery.symbol, writing.delivery.span
+        if not writing.all_here:
+            try:
+                for page in self._vendor.pages(symbol, span.start, span.end, writing.cursor):
+                    writing.add(page, self._clock())
+                    if say and page.cursor is not None:
+                        say(f"{symbol} {span} page {len(writing.answers)}")
+            except SymbolRefused:
+                writing.discard()
+                raise
+        try:
+            writing.finish(self._parse(symbol))
+        except SourceError as error:
+            kept = writing.set_aside()
+            raise SymbolRefused(f"{symbol} {span}: {error}; the answers are kept in {kept}") from error
+
+    def _discard(self, delivery: Delivery) -> None:
+        with self._store.writing(delivery) as writing:
+            if writing is not None:
+                writing.discard()
+
+    def _forget_superseded(self, symbol: str) -> None:
+        exchange = get_calendar(self.calendar)
+        needed = set(self._newest(symbol, exchange).values())
+        others = [delivery for delivery in self._store.deliveries(symbol) if delivery not in needed]
+        self._store.forget(others[: max(0, len(others) - self._keep)])
+
+    # -- reading --
+
+    def sessions(self, calendar: str | None = None) -> list[dt.date]:
+        """Sessions of ``calendar`` with at least one row of a Symbol, ascending."""
+        exchange = get_calendar(calendar or self.calendar)
+        found: set[dt.date] = set()
+        for symbol in self._symbols:
+            by_delivery: dict[Delivery, set[dt.date]] = {}
+            for session, delivery in self._newest(symbol, exchange).items():
+                if session not in found:
+                    by_delivery.setdefault(delivery, set()).add(session)
+            for delivery, candidates in by_delivery.items():
+                stamps = _traded(delivery.rows(self._parse(symbol)))["Timestamp"]
+                found |= candidates.intersection(self._belongs(stamps, exchange).unique().to_list())
+        return sorted(found)
+
+    def read_session(
+        self, session: dt.date, calendar: str | None = None, symbols: Sequence[str] | None = None
+    ) -> RawSession:
+        """See :meth:`trading.ports.sources.BarSource.read_session`; rows are by Symbol, then time.
+
+        ``files`` are answers, by their path below the source's folder; their hashes are of what was received, while
+        ``payloads`` name the files that hold it compressed (gzip).
+
+        Raises:
+            SourceError: a named Symbol is none of the source, or is not here for this session.
+        """
+        exchange = get_calendar(calendar or self.calendar)
+        for symbol in [s for s in symbols or () if s not in self._symbols]:
+            raise SourceError(f"{self.name} is not asked for Symbol {symbol!r}; add it to the universe's symbols")
+        empty = pl.DataFrame(schema=dict(RAW_COLUMNS))
+        if not exchange.is_session(session):
+            reason = f"{session} is no session of {exchange.name}"
+            return RawSession(session, empty, {}, (SourceSkip("not_a_session", "", None, session, 0, reason),))
+        found = _Found()
+        for symbol in self._symbols if symbols is None else sorted(set(symbols)):
+            delivery = self._newest(symbol, exchange).get(session)
+            if delivery is not None:
+                self._read(delivery, session, exchange, found)
+                continue
+            skip = self._absent(symbol, session, exchange)
+            if symbols is not None:
+                raise SourceError(skip.reason)
+            found.skips.append(skip)
+        frame = pl.concat(found.parts) if found.parts else empty
+        return RawSession(session, frame, found.files, tuple(found.skips), found.arrived, found.payloads)
+
+    def _read(self, delivery: Delivery, session: dt.date, exchange: SessionCalendar, found: "_Found") -> None:
+        symbol = delivery.symbol
+        rows = self._rows(delivery, session, exchange)
+        traded = _traded(rows)
+        shown = delivery.folder.name
+        if dropped := rows.height - traded.height:
+            reason = f"{dropped} bars that {self._vendor.name} lists without a price: nothing was traded in them"
+            found.skips.append(SourceSkip("no_trade", f"{symbol}/{shown}", symbol, session, dropped, reason))
+        if traded.is_empty():
+            found.skips.append(self._without_rows(delivery, session, exchange))
+            return
+        answers = {answer.number: answer for answer in delivery.answers}
+        for number in traded[PAGE].unique(maintain_order=True):
+            name = delivery.shown(number)
+            found.files[name] = answers[number].sha256
+            found.arrived[name] = answers[number].arrived
+            found.payloads[name] = delivery.body_file(number)
+        names = pl.col(PAGE).replace_strict(
+            {number: delivery.shown(number) for number in answers}, return_dtype=pl.String
+        )
+        stamp = (
+            pl.lit(exchange.open(session)).cast(pl.Datetime("us", "UTC")) if self.step == "1d" else pl.col("Timestamp")
+        )
+        found.parts.append(
+            traded.with_columns(Symbol=pl.lit(symbol), source_file=names, Timestamp=stamp).select(*RAW_COLUMNS)
+        )
+
+    def _absent(self, symbol: str, session: dt.date, exchange: SessionCalendar) -> SourceSkip:
+        problem = self._problems.get(symbol)
+        if problem is not None:
+            return SourceSkip("refused_symbol", symbol, symbol, session, 0, problem.message)
+        span = span_of(session, exchange, self.step)
+        early = [d for d in self._store.deliveries(symbol) if d.span.covers(span)]
+        if early:
+            reason = (
+                f"{symbol} {session} was asked for at {early[-1].begun:%Y-%m-%d %H:%M} UTC, before the session's close"
+            )
+            return SourceSkip("asked_too_early", symbol, symbol, session, 0, reason)
+        reason = f"{symbol} {session} is not in {self.name}; fetch it"
+        return SourceSkip("not_fetched", symbol, symbol, session, 0, reason)
+
+    def _without_rows(self, delivery: Delivery, session: dt.date, exchange: SessionCalendar) -> SourceSkip:
+        """Why a session that was asked for has no row: it never had one, or has none any more."""
+        symbol, file = delivery.symbol, f"{delivery.symbol}/{delivery.folder.name}"
+        asked = f"{self._vendor.name} was asked at {delivery.begun:%Y-%m-%d %H:%M} UTC"
+        span = span_of(session, exchange, self.step)
+        for older in self._store.deliveries(symbol):
+            if older != delivery and older.span.covers(span):
+                rows = _traded(self._rows(older, session, exchange)).height
+                if rows:
+                    reason = (
+                        f"{asked} and has no bar of {symbol} {session}; an older answer had {rows}: ask the vendor why"
+                    )
+                    return SourceSkip("emptied", file, symbol, session, rows, reason)
+        return SourceSkip("no_rows", file, symbol, session, 0, f"{asked} and has no bar of {symbol} {session}")
+
+    # -- what belongs where --
+
+    def _newest(self, symbol: str, exchange: SessionCalendar) -> dict[dt.date, Delivery]:
+        """For each session that is here, the newest delivery that was begun after its close."""
+        deliveries = self._store.deliveries(symbol)
+        known = self._newest_of.get((symbol, exchange.name))
+        if known is None or known[0] is not deliveries:
+            newest: dict[dt.date, Delivery] = {}
+            for delivery in deliveries:
+                for session in self._sessions(delivery.span, exchange):
+                    if delivery.begun >= exchange.close(session):
+                        newest[session] = delivery
+            known = self._newest_of[symbol, exchange.name] = (deliveries, newest)
+        return known[1]
+
+    def _sessions(self, span: Span, exchange: SessionCalendar) -> list[dt.date]:
+        """Sessions all of whose bars lie within ``span``."""
+        key = (exchange.name, span)
+        if key not in self._sessions_in:
+            near = exchange.sessions(span.start.date() - _DAY, span.end.date() + _DAY)
+            self._sessions_in[key] = [day for day in near if span.covers(span_of(day, exchange, self.step))]
+        return self._sessions_in[key]
+
+    def _rows(self, delivery: Delivery, session: dt.date, exchange: SessionCalendar) -> pl.DataFrame:
+        rows = delivery.rows(self._parse(delivery.symbol), span_of(session, exchange, self.step))
+        return rows.filter(self._belongs(rows["Timestamp"], exchange) == session)
+
+    def _belongs(self, stamps: pl.Series, exchange: SessionCalendar) -> pl.Series:
+        """The date of the session that each bar belongs to, whether or not there is such a session."""
+        if self.step == "1d":
+            return stamps.dt.date()
+        return exchange.belongs_to(stamps)
+
+    def _parse(self, symbol: str) -> Callable[[bytes], pl.DataFrame]:
+        return partial(self._vendor.rows, symbol)
+
+
+@dataclass(frozen=True)
+class _Task:
+    symbol: str
+    span: Span
+    delivery: Delivery | None  # one that was left unfinished
+
+
+class _Found:
+    """What the Symbols of a session add up to."""
+
+    def __init__(self) -> None:
+        self.parts: list[pl.DataFrame] = []
+        self.files: dict[str, str] = {}
+        self.skips: list[SourceSkip] = []
+        self.arrived: dict[str, dt.datetime] = {}
+        self.payloads: dict[str, Path] = {}
+
+
+def _traded(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.filter(pl.any_horizontal(pl.col(*PRICES).is_not_null()))

@@ -1,0 +1,1 @@
+"""Vendors of market data: how each is asked and how its answers read."""
