@@ -1,29 +1,100 @@
+import csv
 import datetime as dt
+from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from trading.errors import ConfigError, DataError
 from trading.sessions import get_calendar
+
+ANSWERS = Path(__file__).resolve().parents[2] / "answers"
+INSTANT = pl.Datetime("us", "UTC")
 
 
 def _utc(*parts: int) -> dt.datetime:
     return dt.datetime(*parts, tzinfo=dt.UTC)  # type: ignore[arg-type, misc]
 
 
+def _rows(name: str) -> list[dict[str, str]]:
+    with (ANSWERS / name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _instant(text: str) -> dt.datetime | None:
+    return dt.datetime.fromisoformat(text) if text else None
+
+
+@pytest.mark.parametrize("row", _rows("bars_sessions.csv"), ids=lambda row: f"{row['calendar']} {row['session']}")
+def test_worked_sessions(row: dict[str, str]) -> None:
+    calendar, session = get_calendar(row["calendar"]), dt.date.fromisoformat(row["session"])
+    wanted = {
+        "session": session,
+        "open": _instant(row["open"]),
+        "close": _instant(row["close"]),
+        "minutes": int(row["minutes"]),
+        "break_start": _instant(row["break_start"]),
+        "break_end": _instant(row["break_end"]),
+    }
+    assert calendar.frame(session, session).to_dicts() == [wanted]
+    assert (calendar.open(session), calendar.close(session)) == (wanted["open"], wanted["close"])
+    assert calendar.minutes(session) == wanted["minutes"]
+    assert calendar.is_session(session)
+
+
+@pytest.mark.parametrize("name", sorted({row["calendar"] for row in _rows("bars_belongs_to.csv")}))
+def test_worked_belonging(name: str) -> None:
+    rows = [row for row in _rows("bars_belongs_to.csv") if row["calendar"] == name]
+    stamps = pl.Series([_instant(row["timestamp"]) for row in rows], dtype=INSTANT)
+    calendar = get_calendar(name)
+    found = calendar.belongs_to(stamps)
+    assert found.name == "session"
+    assert found.dtype == pl.Date
+    assert [str(day) for day in found] == [row["belongs_to"] for row in rows]
+    placed = calendar.with_session(pl.DataFrame({"Timestamp": stamps}))["session"]
+    assert placed.is_not_null().to_list() == [row["inside"] == "true" for row in rows]
+    singly = [calendar.belongs_to(stamps[i : i + 1]).item() for i in range(len(rows))]
+    assert singly == found.to_list(), "what a row belongs to depends on no other row"
+
+
 @pytest.mark.parametrize(
-    ("day", "opens", "closes", "minutes"),
+    ("name", "day"),
     [
-        (dt.date(2023, 11, 3), _utc(2023, 11, 3, 13, 30), _utc(2023, 11, 3, 20), 390),
-        (dt.date(2023, 11, 6), _utc(2023, 11, 6, 14, 30), _utc(2023, 11, 6, 21), 390),
-        (dt.date(2023, 11, 24), _utc(2023, 11, 24, 14, 30), _utc(2023, 11, 24, 18), 210),
-        (dt.date(2015, 12, 24), _utc(2015, 12, 24, 14, 30), _utc(2015, 12, 24, 18), 210),
-        (dt.date(1990, 1, 2), _utc(1990, 1, 2, 14, 30), _utc(1990, 1, 2, 21), 390),
+        ("XLON", dt.date(2023, 12, 26)),
+        ("XETR", dt.date(2023, 12, 26)),
+        ("XTKS", dt.date(2024, 11, 4)),
+        ("XHKG", dt.date(2024, 2, 12)),
+        ("CMES", dt.date(2020, 12, 25)),
+        ("CMES 09:30-16:00 America/New_York", dt.date(2020, 12, 25)),
     ],
 )
-def test_opens_and_closes(day: dt.date, opens: dt.datetime, closes: dt.datetime, minutes: int) -> None:
-    calendar = get_calendar("XNYS")
-    assert (calendar.open(day), calendar.close(day), calendar.minutes(day)) == (opens, closes, minutes)
+def test_holidays_are_the_exchange_s_own(name: str, day: dt.date) -> None:
+    calendar = get_calendar(name)
+    assert not calendar.is_session(day)
+    assert calendar.weekday_holidays(day, day) == [day]
+
+
+CALENDARS = ("XNYS", "XLON", "XTKS", "XHKG", "CMES", "CMES 17:00-16:00 America/Chicago", "24/7")
+
+
+@settings(max_examples=60, deadline=None)
+@given(name=st.sampled_from(CALENDARS), day=st.dates(dt.date(2015, 1, 1), dt.date(2026, 12, 1)))
+def test_the_minutes_inside_are_the_minutes_of_the_sessions(name: str, day: dt.date) -> None:
+    """Over four days minute by minute: counted one by one, they are what the calendar says."""
+    calendar = get_calendar(name)
+    start = dt.datetime.combine(day, dt.time(), dt.UTC)
+    stamps = pl.datetime_range(start, start + dt.timedelta(days=4), "1m", closed="left", time_unit="us", eager=True)
+    placed = calendar.with_session(pl.DataFrame({"Timestamp": stamps}))
+    counted = placed.drop_nulls("session").group_by("session").len()
+    within = calendar.frame(day, day + dt.timedelta(days=4)).filter(
+        (pl.col("open") >= stamps[0]) & (pl.col("close") <= stamps[-1] + dt.timedelta(minutes=1))
+    )
+    assert within.join(counted, on="session", how="left").filter(pl.col("len").ne_missing(pl.col("minutes"))).is_empty()
+    belongs = calendar.belongs_to(stamps)
+    assert belongs.is_sorted()
+    assert placed.filter(pl.col("session").is_not_null() & (pl.col("session") != belongs)).is_empty()
 
 
 def test_sessions_around_thanksgiving() -> None:
@@ -99,10 +170,10 @@ def test_a_session_that_opens_on_the_evening_before() -> None:
     assert calendar.with_session(frame[1:2])["session"].to_list() == [monday]
 
 
-def test_trading_date_of_a_winter_evening() -> None:
-    late = pl.DataFrame({"t": [_utc(2015, 12, 29, 0, 45)]}, schema={"t": pl.Datetime("us", "UTC")})
-    dates = late.select(get_calendar("XNYS").trading_date(pl.col("t"))).to_series()
-    assert dates.to_list() == [dt.date(2015, 12, 28)]
+@pytest.mark.parametrize("stamps", [pl.Series([0], dtype=pl.Datetime("us")), pl.Series([None], dtype=INSTANT)])
+def test_only_instants_belong_to_a_session(stamps: pl.Series) -> None:
+    with pytest.raises(DataError, match=r"Timestamp must be Datetime\(time_unit='us', time_zone='UTC'\) without nulls"):
+        get_calendar().belongs_to(stamps)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +186,7 @@ def test_trading_date_of_a_winter_evening() -> None:
         (lambda c: c.next(dt.date(1980, 1, 1)), "no known session after 1980-01-01"),
         (lambda c: c.previous(dt.date(2040, 1, 1)), "no known session before 2040-01-01"),
         (lambda c: c.sessions(dt.date(1970, 1, 1), dt.date(1970, 2, 1)), "outside the calendar"),
+        (lambda c: get_calendar("XSHG").frame(dt.date(2045, 1, 1), dt.date(2045, 2, 1)), "outside the calendar"),
     ],
 )
 def test_out_of_bounds_is_an_error_not_a_guess(call: object, says: str) -> None:
@@ -135,6 +207,7 @@ def test_out_of_bounds_is_an_error_not_a_guess(call: object, says: str) -> None:
         ("CMES 09:30-16:00 America/Nowhere", "'America/Nowhere' is no IANA time zone"),
         ("CMES 09:30-16:00 ../etc/passwd", "is no IANA time zone"),
         ("XNYS 02:00-03:00 America/New_York", "has no session"),
+        ("XTKS 11:30-12:30 Asia/Tokyo", "has no session"),
     ],
 )
 def test_unusable_calendars_are_refused(name: str, says: str) -> None:
