@@ -1,19 +1,18 @@
-"""One file of minutes, Parquet or CSV, into typed columns: strict on names and time zones, lenient on
-widths.
-"""
+"""One file of bars, Parquet or CSV, into typed columns: strict on names and time zones, lenient on widths."""
 
 import csv
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
 from resources.sources.errors import SourceFileRefused
-from trading.contracts import INSTANT, PRICES
+from resources.sources.file_format import STRICT, FileFormat
+from resources.sources.file_rows import FileRows
+from resources.sources.file_times import read_times, refuse_types
+from trading.contracts import PRICES
 
-COLUMNS = ("Timestamp", *PRICES, "Volume")
-_EXPECTED = f"the columns must be {' '.join(COLUMNS)}"
-_ZONED = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})$"
 _UNREADABLE = (pl.exceptions.PolarsError, OSError, UnicodeError)
 
 
@@ -23,91 +22,135 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def check_header(path: Path, shown: str) -> None:
+def check_header(path: Path, shown: str, form: FileFormat = STRICT) -> None:
     """Refuse a file whose columns or types are wrong, without reading its rows.
 
     Raises:
         SourceFileRefused: naming the column and what would be right.
     """
     if path.suffix == ".csv":
-        _check_names(_csv_header(path, shown), shown)
+        _check_names(_csv_header(path, shown, form), shown, form)
         return
     try:
-        schema = pl.read_parquet_schema(path)
+        schema = pl.Schema(pl.read_parquet_schema(path))
     except _UNREADABLE as error:
         raise _unreadable(shown, error) from None
-    _check_names(list(schema), shown)
-    _check_types(pl.Schema(schema), shown)
+    _check_names(list(schema), shown, form)
+    _check_types(schema, shown, form)
 
 
-def read_bars(path: Path, symbol: str, shown: str, rows: tuple[int, int] | None = None) -> pl.DataFrame:
+def count_rows(path: Path, shown: str) -> int:
+    """Rows of a Parquet file, from its footer."""
+    try:
+        return int(pl.scan_parquet(path, hive_partitioning=False).select(pl.len()).collect().item())
+    except _UNREADABLE as error:
+        raise _unreadable(shown, error) from None
+
+
+def read_bars(
+    path: Path,
+    symbol: str,
+    shown: str,
+    form: FileFormat = STRICT,
+    *,
+    rows: tuple[int, int] | None = None,
+    prices: bool = True,
+) -> pl.DataFrame:
     """Rows of one file in its own order.
 
-    Integer and Float32 prices become Float64 (Float32 through its shortest decimal, so that 12.34 stays
-    12.34), whole volumes of any type Int64, Timestamps of any zone and unit Datetime[us, UTC].
+    Integer and Float32 prices become Float64 (Float32 through its shortest decimal, so that 12.34 stays 12.34), whole
+    volumes of any type Int64, Timestamps of any zone and unit Datetime[us, UTC].
 
     Args:
         path: ``.parquet`` or ``.csv``.
         symbol: whose rows they are; an own Symbol column must say the same.
         shown: the path as messages name it.
+        form: what is declared about the file.
         rows: offset and length of a slice; Parquet then decodes no more than the row groups that hold it.
+        prices: without them only what can be wrong with a row is read: its time, Symbol and fractional Volume.
 
     Returns:
-        Timestamp, Open, High, Low, Close, Volume.
+        Timestamp (a Date in daily files), Open, High, Low, Close, Volume; without ``prices`` the Timestamp alone.
 
     Raises:
-        SourceFileRefused: unreadable, truncated, wrong columns or types, a Timestamp without zone or value, a
-            broken CSV line (named by its number), a fractional Volume.
+        SourceFileRefused: unreadable, truncated, wrong columns or types, a time that is missing or cannot be told, a broken
+            CSV line (named by its number), a fractional Volume.
     """
-    check_header(path, shown)
-    if path.suffix == ".csv":
-        frame = _read_csv(path, shown)
-        frame = frame if rows is None else frame.slice(*rows)
-    else:
-        frame = _read_parquet(path, shown, rows)
-    if "Symbol" in frame.columns:
-        others = frame.filter(pl.col("Symbol").ne_missing(symbol))
+    check_header(path, shown, form)
+    is_csv = path.suffix == ".csv"
+    place = FileRows(shown, lines=is_csv, first=rows[0] if rows else 0)
+    frame = _read_csv(path, shown, form) if is_csv else _read_parquet(path, shown, form, rows, prices)
+    frame = frame if rows is None or not is_csv else frame.slice(*rows)
+    own = form.symbol_column
+    if own is not None and own in frame.columns:
+        others = frame.filter(pl.col(own).ne_missing(symbol))
         if others.height:
-            found = others["Symbol"][0]
+            found = others[own][0]
             raise SourceFileRefused(shown, f"{others.height} rows of Symbol {found!r}; it must hold only {symbol!r}")
-    if frame["Timestamp"].null_count():
-        raise SourceFileRefused(shown, "a Timestamp is missing; every row needs one")
-    return _typed(frame, shown)
+    times = read_times([frame[name] for name in form.time_columns], form, place).alias("Timestamp")
+    figures = [name for name in form.figures.values() if name in frame.columns]
+    if is_csv:
+        frame = frame.with_columns(_number(frame[name], form, place) for name in dict.fromkeys(figures))
+    volume = form.figures["Volume"]
+    columns = [times]
+    if volume in figures:
+        columns.append(_whole(frame[volume], form, place).alias("Volume"))
+    if not prices:
+        return pl.DataFrame(columns[:1])
+    ours = frame.select(_price(frame.schema[form.figures[name]], form, name) for name in PRICES)
+    return pl.DataFrame([columns[0], *ours, columns[1]])
 
 
-def _check_names(names: list[str], shown: str) -> None:
-    for wanted in COLUMNS:
+def _price(dtype: pl.DataType, form: FileFormat, name: str) -> pl.Expr:
+    theirs = pl.col(form.figures[name])
+    price = (theirs.cast(pl.String) if dtype == pl.Float32 else theirs).cast(pl.Float64)
+    return (price if form.price_divisor == 1 else price / form.price_divisor).alias(name)
+
+
+def _needed(form: FileFormat) -> list[str]:
+    """The file's columns that are read, each once."""
+    return list(dict.fromkeys((*form.time_columns, *form.figures.values())))
+
+
+def _check_names(names: Sequence[str], shown: str, form: FileFormat) -> None:
+    needed = _needed(form)
+    found = " ".join(names) or "none"
+    expected = f"the columns must be {' '.join(needed)}"
+    if form.columns is not None:
+        expected = f"the columns declared are {' '.join(needed)}"
+    own = form.symbol_column
+    for wanted in [*needed, *([own] if own and form.columns else [])]:
         if wanted not in names:
             twin = next((n for n in names if n.strip().lower() == wanted.lower()), None)
             hint = f"; {twin!r} must be spelled {wanted!r}" if twin else ""
-            found = " ".join(names) or "none"
-            raise SourceFileRefused(shown, f"column {wanted!r} is missing{hint}; {_EXPECTED}, they are {found}")
-    for name in names:
-        if name not in COLUMNS and name != "Symbol":
-            raise SourceFileRefused(shown, f"column {name!r} is not expected: leave it out; {_EXPECTED}")
+            raise SourceFileRefused(shown, f"column {wanted!r} is missing{hint}; {expected}, they are {found}")
+    for name in names if form.columns is None else ():
+        if name not in needed and name != own:
+            raise SourceFileRefused(shown, f"column {name!r} is not expected: leave it out; {expected}")
     if len(set(names)) != len(names):
-        raise SourceFileRefused(shown, f"a column comes twice; {_EXPECTED}")
+        raise SourceFileRefused(shown, f"a column comes twice; {expected}")
 
 
-def _check_types(schema: pl.Schema, shown: str) -> None:
-    stamp = schema["Timestamp"]
-    if not isinstance(stamp, pl.Datetime):
-        raise SourceFileRefused(shown, f"column Timestamp must be a timestamp with time zone UTC, it is {stamp}")
-    if stamp.time_zone is None:
-        raise SourceFileRefused(
-            shown,
-            "column Timestamp is naive: it has no time zone; store the bar's start in UTC, with the zone",
-        )
-    for name in (*PRICES, "Volume"):
-        if not (schema[name].is_numeric()):
+def _check_types(schema: pl.Schema, shown: str, form: FileFormat) -> None:
+    refuse_types([schema[name] for name in form.time_columns], form, shown)
+    for name in form.figures.values():
+        if not schema[name].is_numeric():
             raise SourceFileRefused(shown, f"column {name} must be a number, it is {schema[name]}")
-    if "Symbol" in schema and schema["Symbol"] != pl.String:
-        raise SourceFileRefused(shown, f"column Symbol must be text, it is {schema['Symbol']}")
+    own = form.symbol_column
+    if own is not None and own in schema and schema[own] != pl.String:
+        raise SourceFileRefused(shown, f"column {own} must be text, it is {schema[own]}")
 
 
-def _read_parquet(path: Path, shown: str, rows: tuple[int, int] | None) -> pl.DataFrame:
+def _read_parquet(path: Path, shown: str, form: FileFormat, rows: tuple[int, int] | None, prices: bool) -> pl.DataFrame:
     try:
         scan = pl.scan_parquet(path, hive_partitioning=False)
+        schema = scan.collect_schema()
+        wanted = _needed(form) if prices else list(form.time_columns)
+        if not prices and not schema[form.figures["Volume"]].is_integer():
+            wanted.append(form.figures["Volume"])
+        if form.symbol_column in schema:
+            wanted.append(str(form.symbol_column))
+        scan = scan.select(*dict.fromkeys(wanted))
         return (scan if rows is None else scan.slice(*rows)).collect()
     except _UNREADABLE as error:
         raise _unreadable(shown, error) from None
@@ -119,60 +162,36 @@ def _unreadable(shown: str, error: Exception) -> SourceFileRefused:
     return SourceFileRefused(shown, f"cannot be read as {kind} ({first}); send the file again")
 
 
-def _csv_header(path: Path, shown: str) -> list[str]:
+def _csv_header(path: Path, shown: str, form: FileFormat) -> list[str]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            return next(csv.reader(stream), [])
+            return next(csv.reader(stream, delimiter=form.separator), [])
     except (OSError, UnicodeError, csv.Error) as error:
         raise _unreadable(shown, error) from None
 
 
-def _read_csv(path: Path, shown: str) -> pl.DataFrame:
+def _read_csv(path: Path, shown: str, form: FileFormat) -> pl.DataFrame:
+    """The columns that are needed, as stripped text."""
     try:
-        text = pl.read_csv(path, infer_schema=False, encoding="utf8")
+        text = pl.read_csv(path, infer_schema=False, encoding="utf8", separator=form.separator)
     except _UNREADABLE as error:
-        raise _broken_line(path, shown) or _unreadable(shown, error) from None
-    text = text.with_columns(pl.all().fill_null("").str.strip_chars())
-    if text.select(pl.any_horizontal((pl.col(COLUMNS) == "").any())).item() and (broken := _broken_line(path, shown)):
-        raise broken
-    stamps = pl.col("Timestamp")
-    _refuse_first(text, ~stamps.str.contains(_ZONED), "Timestamp", _TIME_HINT, shown)
-    iso = (
-        stamps.str.replace(" ", "T", literal=True)
-        .str.replace(r"Z$", "+00:00")
-        .str.replace(r"([+-]\d{2})(\d{2})$", "$1:$2")
-        .str.replace(r"(T\d{2}:\d{2})([+-])", "$1:00$2")
-    )
-    instants = text.select(iso.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)).to_series()
-    _refuse_first(text, instants.is_null(), "Timestamp", _TIME_HINT, shown)
-    figures = text.select(pl.col(name).cast(pl.Float64, strict=False) for name in PRICES)
-    volume = text["Volume"].cast(pl.Int64, strict=False)
-    if volume.null_count():
-        volume = text["Volume"].cast(pl.Float64, strict=False)
-    parsed = {"Timestamp": instants, **{n: figures[n] for n in PRICES}, "Volume": volume}
-    for name in (*PRICES, "Volume"):
-        _refuse_first(text, parsed[name].is_null(), name, "a number", shown)
-    if "Symbol" in text.columns:
-        parsed["Symbol"] = text["Symbol"]
-    return pl.DataFrame(parsed)
+        raise _broken_line(path, shown, form) or _unreadable(shown, error) from None
+    needed = _needed(form)
+    own = form.symbol_column
+    kept = [*needed, own] if own is not None and own in text.columns else needed
+    text = text.select(pl.col(name).fill_null("").str.strip_chars() for name in dict.fromkeys(kept))
+    if text.select(pl.any_horizontal((pl.col(needed) == "").any())).item():
+        broken = _broken_line(path, shown, form)
+        if broken:
+            raise broken
+    return text
 
 
-_TIME_HINT = "ISO 8601 with an explicit offset, like 2023-10-02T13:30:00Z"
-
-
-def _refuse_first(text: pl.DataFrame, bad: pl.Expr | pl.Series, column: str, right: str, shown: str) -> None:
-    mask = text.select(bad).to_series() if isinstance(bad, pl.Expr) else bad
-    if mask.any():
-        row = int(mask.arg_max() or 0)
-        found = text[column][row]
-        raise SourceFileRefused(shown, f"line {row + 2}: {column} is {found!r}; it must be {right}")
-
-
-def _broken_line(path: Path, shown: str) -> SourceFileRefused | None:
+def _broken_line(path: Path, shown: str, form: FileFormat) -> SourceFileRefused | None:
     """The first line whose number of fields differs from the header's."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream)
+            reader = csv.reader(stream, delimiter=form.separator)
             width = len(next(reader, []))
             for fields in reader:
                 if fields and len(fields) != width:
@@ -183,29 +202,37 @@ def _broken_line(path: Path, shown: str) -> SourceFileRefused | None:
     return None
 
 
-def _typed(frame: pl.DataFrame, shown: str) -> pl.DataFrame:
-    stamps = frame["Timestamp"].dt.convert_time_zone("UTC").cast(INSTANT)
-    if frame["Timestamp"].dtype.time_unit == "ns" and (frame["Timestamp"].dt.nanosecond() % 1000 != 0).any():  # type: ignore[attr-defined]
-        raise SourceFileRefused(shown, "a Timestamp is finer than microseconds; it must be a whole minute")
-    prices = [
-        (pl.col(n).cast(pl.String) if frame.schema[n] == pl.Float32 else pl.col(n)).cast(pl.Float64) for n in PRICES
-    ]
-    return frame.select(stamps, *prices, _whole(frame["Volume"], shown))
+def _number(text: pl.Series, form: FileFormat, place: FileRows) -> pl.Series:
+    """Whole numbers as Int64, any other as Float64."""
+    digits = text.str.replace(",", ".", literal=True) if form.decimal == "," else text
+    numbers = digits.cast(pl.Int64, strict=False)
+    if numbers.null_count():
+        numbers = digits.cast(pl.Float64, strict=False)
+    place.refuse(numbers.is_null(), text, "a number")
+    return numbers
 
 
-def _whole(volume: pl.Series, shown: str) -> pl.Series:
+def _whole(volume: pl.Series, form: FileFormat, place: FileRows) -> pl.Series:
+    if form.volume_unit != 1:
+        return _in_units(volume, form.volume_unit, place)
     if volume.dtype.is_integer():
         try:
             return volume.cast(pl.Int64)
         except pl.exceptions.InvalidOperationError:
-            raise SourceFileRefused(shown, "a Volume does not fit 64 bits") from None
+            raise SourceFileRefused(place.shown, "a Volume does not fit 64 bits") from None
     numbers = volume.cast(pl.Float64)
     whole = numbers.is_finite() & (numbers == numbers.round()) & (numbers.abs() < 2.0**53)
-    if not whole.fill_null(True).all():
-        row = int((~whole.fill_null(True)).arg_max() or 0)
-        raise SourceFileRefused(
-            shown,
-            f"row {row + 1}: Volume is {numbers[row]}; it must be whole, because volumes add up exactly: "
-            "multiply a fractional one (crypto) to its smallest unit",
-        )
+    place.refuse(
+        ~whole.fill_null(True),
+        numbers.alias("Volume"),
+        "whole, because volumes add up exactly: multiply a fractional one (crypto) to its smallest "
+        "unit, or declare `volume_unit`",
+    )
     return numbers.cast(pl.Int64)
+
+
+def _in_units(volume: pl.Series, unit: float, place: FileRows) -> pl.Series:
+    units = (volume.cast(pl.Float64) / unit).round()
+    fits = units.is_finite() & (units.abs() < 2.0**63)
+    place.refuse(~fits.fill_null(True), volume, f"a number that fits 64 bits in units of {unit:g}")
+    return units.cast(pl.Int64)
