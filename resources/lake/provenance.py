@@ -42,6 +42,17 @@ def newest_change(snapshot: Snapshot, dataset: str, partition: PartitionKey, pat
     return max(commits, key=lambda commit: commit.created, default=None)
 
 
+def all_changes(snapshot: Snapshot, dataset: str, partition: PartitionKey) -> list[Commit]:
+    """Every commit, on the first-parent history of the snapshot, that changed the partition's data file, newest first.
+
+    Where paths are not indexed, those that published the partition: not each of them changed that file.
+    """
+    if not snapshot.lake.indexes_paths:
+        head = snapshot.lake.resolve(snapshot.ref)
+        return _history(snapshot.lake).all_about(snapshot.lake, head, dataset, partition_path(partition))
+    return list(snapshot.lake.log(snapshot.ref, path=object_path(dataset, partition), first_parent=True))
+
+
 class _History:
     """First-parent history of one lake, fetched by the page and kept: commits never change."""
 
@@ -51,13 +62,23 @@ class _History:
         self._limit = _PAGE
 
     def newest_about(self, lake: Lake, head: str, dataset: str, partition: str) -> Commit | None:
+        found = self._head(head)
+        while (dataset, partition) not in found.about and found.next_id is not None:
+            found.read(self._commit(lake, found.next_id))
+        return next(iter(found.about.get((dataset, partition), ())), None)
+
+    def all_about(self, lake: Lake, head: str, dataset: str, partition: str) -> list[Commit]:
+        found = self._head(head)
+        while found.next_id is not None:
+            found.read(self._commit(lake, found.next_id))
+        return list(found.about.get((dataset, partition), ()))
+
+    def _head(self, head: str) -> "_Head":
         found = self._heads.pop(head, None) or _Head(head)
         self._heads[head] = found  # the last used is the last forgotten
         while len(self._heads) > _HEADS_REMEMBERED:
             del self._heads[next(iter(self._heads))]
-        while (dataset, partition) not in found.newest and found.next_id is not None:
-            found.read(self._commit(lake, found.next_id))
-        return found.newest.get((dataset, partition))
+        return found
 
     def _commit(self, lake: Lake, commit_id: str) -> Commit:
         if commit_id not in self._commits:
@@ -71,15 +92,15 @@ class _History:
 
 
 class _Head:
-    """The newest commit about each partition, read back from one head as far as was needed."""
+    """The commits about each partition, newest first, read back from one head as far as was needed."""
 
     def __init__(self, head: str) -> None:
         self.next_id: str | None = head
-        self.newest: dict[tuple[str, str], Commit] = {}
+        self.about: dict[tuple[str, str], list[Commit]] = {}
 
     def read(self, commit: Commit) -> None:
         about = (commit.metadata.get("asset_key", ""), commit.metadata.get("partition", ""))
-        self.newest.setdefault(about, commit)
+        self.about.setdefault(about, []).append(commit)
         self.next_id = commit.parents[0] if commit.parents else None
 
 

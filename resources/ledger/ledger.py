@@ -121,6 +121,11 @@ class Ledger:
         with self._read() as c:
             return queries.states(c, account, session)
 
+    def states_since(self, first: dt.date) -> list[tuple[OrderIntent, OrderState]]:
+        """Intents of all accounts, of that session and later ones, with their current state, in order of recording."""
+        with self._read() as c:
+            return queries.states_since(c, first)
+
     def state_of(self, key: str) -> OrderState | None:
         """Current state of the order of that idempotency key; None = never recorded."""
         with self._read() as c:

@@ -75,6 +75,11 @@ def states(connection: Connection, account: str, session: dt.date) -> dict[str, 
     }
 
 
+def states_since(connection: Connection, first: dt.date) -> list[tuple[OrderIntent, OrderState]]:
+    query = _with_last_state(_I.c.session >= first).order_by(_I.c.id)
+    return [(intent_from_row(dict(row)), OrderState(row["state"])) for row in connection.execute(query).mappings()]
+
+
 def submitted(connection: Connection, account: str, session: dt.date) -> list[OrderIntent]:
     was_sent = select(_E.c.id).where(_E.c.idempotency_key == _I.c.idempotency_key, _E.c.state == OrderState.SUBMITTING)
     rows = (
