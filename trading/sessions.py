@@ -147,31 +147,57 @@ class SessionCalendar:
         Raises:
             DataError: another dtype, or a null.
         """
-        placed = self.with_session(pl.DataFrame({"Timestamp": timestamps}))
-        return placed.select(session=pl.coalesce("session", self.trading_date(pl.col("Timestamp")))).to_series()
+        return self._filled(timestamps, self.session_of(timestamps))
+
+    def session_of(self, timestamps: pl.Series) -> pl.Series:
+        """The session whose ``[open, close)`` holds each row, as :meth:`belongs_to` but null outside.
+
+        Raises:
+            DataError: not Datetime[us, UTC], or a null.
+        """
+        schedule, slot, inside = self._placed(timestamps)
+        if schedule.is_empty():
+            return pl.Series("session", [None], dtype=pl.Date).new_from_index(0, len(timestamps))
+        session = schedule["session"].gather(slot)
+        return session if inside.all() else session.zip_with(inside, pl.Series("session", [None], dtype=pl.Date))
+
+    def _filled(self, timestamps: pl.Series, session: pl.Series) -> pl.Series:
+        if not session.null_count():
+            return session
+        rows = pl.DataFrame({"session": session, "Timestamp": timestamps})
+        return rows.select(pl.coalesce("session", self.trading_date(pl.col("Timestamp")))).to_series()
 
     def with_session(self, frame: pl.DataFrame, timestamp: str = "Timestamp") -> pl.DataFrame:
         """``frame`` with session, open, close, minutes of the session whose ``[open, close)`` holds each row.
 
         The four columns are null on rows outside every session or inside its lunch break. Row order is kept.
         """
-        instants = frame[timestamp]
+        schedule, slot, inside = self._placed(frame[timestamp])
+        names = ("session", "open", "close", "minutes")
+        if schedule.is_empty():
+            return frame.with_columns(pl.lit(None, self._frame.schema[name]).alias(name) for name in names)
+        rows = schedule.select(names)[slot]
+        return frame.with_columns(pl.when(inside).then(rows[name]).alias(name) for name in names)
+
+    def _placed(self, instants: pl.Series) -> tuple[pl.DataFrame, pl.Series, pl.Series]:
+        """The sessions around, the row in them of the last that opened by each instant, and whether it is in it."""
         if instants.dtype != _INSTANT or instants.null_count():
-            raise DataError(f"{timestamp} must be {_INSTANT} without nulls, it is {instants.dtype}")
+            name, found = instants.name or "Timestamp", f"{instants.dtype} with {instants.null_count()} nulls"
+            raise DataError(f"{name} must be {_INSTANT} without nulls, it is {found}")
         earliest, latest = instants.min(), instants.max()
         schedule = self._frame.clear()
         if isinstance(earliest, dt.datetime) and isinstance(latest, dt.datetime):
             schedule = self.frame(earliest.date() - _DAY, latest.date() + _DAY)
-        names = ("session", "open", "close", "minutes")
         if schedule.is_empty():
-            return frame.with_columns(pl.lit(None, self._frame.schema[name]).alias(name) for name in names)
+            return schedule, pl.Series([], dtype=pl.Int64), pl.Series([], dtype=pl.Boolean)
         slot = schedule["open"].search_sorted(instants, side="right").cast(pl.Int64) - 1
-        rows = schedule[slot.clip(0)]
-        inside = (slot >= 0) & (instants < rows["close"])
+        inside = slot >= 0
+        slot = slot.clip(0)
+        inside &= instants < schedule["close"].gather(slot)
         if schedule["break_start"].null_count() < schedule.height:
-            resting = (instants >= rows["break_start"]) & (instants < rows["break_end"])
-            inside &= ~resting.fill_null(False)
-        return frame.with_columns(pl.when(inside).then(rows[name]).alias(name) for name in names)
+            start, end = (schedule[name].gather(slot) for name in ("break_start", "break_end"))
+            inside &= ~((instants >= start) & (instants < end)).fill_null(False)
+        return schedule, slot, inside
 
     def _at(self, session: dt.date) -> int:
         try:

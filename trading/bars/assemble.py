@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from trading.bars.errors import BarsRefused, ConflictingDuplicates
@@ -14,7 +15,6 @@ from trading.contracts import (
     ON_GRID,
     PRICES,
     RAW_COLUMNS,
-    Rule,
     bar_rules,
     require_columns,
     violation,
@@ -22,6 +22,7 @@ from trading.contracts import (
 from trading.errors import ContractViolation
 from trading.sessions import SessionCalendar, get_calendar
 
+_MINUTE = 60_000_000  # microseconds
 _FIGURES = (*PRICES, "Volume")
 
 REPORT_SCHEMA: Mapping[str, Any] = MappingProxyType(
@@ -77,29 +78,38 @@ def assemble_m1(frames: Iterable[pl.DataFrame], calendar: str = "XNYS") -> Assem
     """
     sessions = get_calendar(calendar)
     merged = _merge(frames)
-    ordered = merged.sort("Symbol", "Timestamp")
-    unique, duplicates = _deduplicate(ordered, sessions)
-    _check(unique, sessions)
-    placed = sessions.with_session(unique).with_columns(date=sessions.trading_date(pl.col("Timestamp")))
-    bars = placed.filter(pl.col("session").is_not_null()).select(*BAR_COLUMNS).rechunk()
-    return AssembledBars(bars, _report(placed, duplicates, sessions))
+    _refuse_nulls(merged, sessions)
+    ordered, repeated = _deduplicate(merged, sessions)
+    _check(ordered, repeated, sessions)
+    session = sessions.session_of(ordered["Timestamp"])
+    inside = session.is_not_null()
+    placed = ordered.with_columns(session=session)
+    bars = (placed if inside.all() else placed.filter(inside)).select(*BAR_COLUMNS).rechunk()
+    return AssembledBars(bars, _report(bars, placed.filter(~inside), repeated, sessions))
 
 
 def _merge(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
     parts = []
     for number, frame in enumerate(frames, start=1):
-        where = _files(frame) or f"frame {number}"
         try:
-            require_columns(frame, RAW_COLUMNS, "m1_raw", where=where, optional=["source_file"])
-        except ContractViolation as error:
-            hint = _volume_hint(frame) if frame.schema.get("Volume") not in (None, pl.Int64) else ""
-            raise BarsRefused(
-                f"{error}{hint}", contract=error.contract, rule=error.rule, details=error.details
-            ) from None
+            require_columns(frame, RAW_COLUMNS, "m1_raw", optional=["source_file"])
+        except ContractViolation:
+            raise _wrong_columns(frame, _files(frame) or f"frame {number}") from None
         if "source_file" not in frame.columns:
             frame = frame.with_columns(source_file=pl.lit(None, pl.String))
-        parts.append(frame.select(*RAW_COLUMNS))
-    return pl.concat(parts) if parts else pl.DataFrame(schema=dict(RAW_COLUMNS))
+        parts.append(frame if frame.columns == list(RAW_COLUMNS) else frame.select(*RAW_COLUMNS))
+    if len(parts) == 1:
+        return parts[0].rechunk()
+    return pl.concat(parts, rechunk=True) if parts else pl.DataFrame(schema=dict(RAW_COLUMNS))
+
+
+def _wrong_columns(frame: pl.DataFrame, where: str) -> BarsRefused:
+    try:
+        require_columns(frame, RAW_COLUMNS, "m1_raw", where=where, optional=["source_file"])
+    except ContractViolation as error:
+        hint = _volume_hint(frame) if frame.schema.get("Volume") not in (None, pl.Int64) else ""
+        return BarsRefused(f"{error}{hint}", contract=error.contract, rule=error.rule, details=error.details)
+    raise AssertionError("only called for a frame with wrong columns")
 
 
 def _files(frame: pl.DataFrame) -> str:
@@ -117,28 +127,67 @@ def _volume_hint(frame: pl.DataFrame) -> str:
     )
 
 
-def _deduplicate(ordered: pl.DataFrame, calendar: SessionCalendar) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows without repetitions, and the repetitions; rows come sorted, so that equal keys are neighbours."""
-    first = pl.int_range(pl.len()) == 0
-    same_key = ~first & pl.all_horizontal(*(pl.col(c).eq_missing(pl.col(c).shift()) for c in ("Symbol", "Timestamp")))
-    same_figures = pl.all_horizontal(*(pl.col(c).eq_missing(pl.col(c).shift()) for c in _FIGURES))
-    flags = ordered.select(repeated=same_key, conflict=same_key & ~same_figures)
-    if flags["conflict"].any():
-        keys = ordered.filter(flags["conflict"]).select("Symbol", "Timestamp").unique()
-        rows = ordered.join(keys, on=["Symbol", "Timestamp"], how="semi")
-        rows = rows.unique().sort("Symbol", "Timestamp", *_FIGURES, "source_file")
+def _refuse_nulls(merged: pl.DataFrame, calendar: SessionCalendar) -> None:
+    named = [name for name in RAW_COLUMNS if name != "source_file"]
+    if any(merged[name].null_count() for name in named):
+        rows = merged.filter(pl.any_horizontal(pl.col(named).is_null()))
+        raise _refusal("null", "no figure may be missing", rows, calendar)
+
+
+def _deduplicate(merged: pl.DataFrame, calendar: SessionCalendar) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows by Symbol and Timestamp without repetitions, and the repetitions."""
+    ordered, looks = merged, _looks(merged)
+    if looks["falls"].any():
+        # sources are sorted as a rule, and looking costs a tenth of sorting
+        ordered = merged.sort("Symbol", "Timestamp")
+        looks = _looks(ordered)
+    repeated = looks["repeated"]
+    if not repeated.any():
+        return ordered, ordered.clear()
+    differs = pl.any_horizontal(pl.col(c) != pl.col(c).shift() for c in _FIGURES)
+    if ordered.select((differs & repeated).any()).item():
+        keys = ordered.filter(repeated & ordered.select(differs.fill_null(False)).to_series())
+        rows = ordered.join(keys.select("Symbol", "Timestamp").unique(), on=["Symbol", "Timestamp"], how="semi")
         says = "a minute came more than once with different figures; which one is right is not guessed"
         raise _refusal("conflicting_duplicates", says, rows, calendar, ConflictingDuplicates)
-    return ordered.filter(~flags["repeated"]), ordered.filter(flags["repeated"])
+    return ordered.filter(~repeated), ordered.filter(repeated)
 
 
-def _check(frame: pl.DataFrame, calendar: SessionCalendar) -> None:
-    whole = pl.all_horizontal(*(pl.col(c).is_not_null() for c in ("Symbol", "Timestamp", *_FIGURES)))
-    rules = [Rule("null", whole, "no figure may be missing"), ON_GRID, *bar_rules()]
-    broken = frame.select((~rule.holds.fill_null(True)).any().alias(rule.name) for rule in rules).row(0)
-    for rule, is_broken in zip(rules, broken, strict=True):
-        if is_broken:
-            raise _refusal(rule.name, rule.says, frame.filter(~rule.holds.fill_null(True)), calendar)
+def _looks(rows: pl.DataFrame) -> pl.DataFrame:
+    """Per row: whether its key falls behind the one before (falls), or is the same (repeated)."""
+    symbol, instant = pl.col("Symbol"), pl.col("Timestamp")
+    same, step = symbol == symbol.shift(), instant.to_physical() - instant.to_physical().shift()
+    return rows.select(
+        falls=((symbol < symbol.shift()) | (same & (step < 0))).fill_null(False),
+        repeated=(same & (step == 0)).fill_null(False),
+    )
+
+
+def _check(ordered: pl.DataFrame, repeated: pl.DataFrame, calendar: SessionCalendar) -> None:
+    if _is_sound(ordered):
+        return
+    rules = [ON_GRID, *bar_rules()]
+    kept = ordered.select(rule.holds.all().alias(rule.name) for rule in rules).row(0)
+    for rule, is_kept in zip(rules, kept, strict=True):
+        if not is_kept:
+            # with the repetitions, so that every file that has the wrong row is named
+            rows = pl.concat([ordered, repeated]).filter(~rule.holds)
+            raise _refusal(rule.name, rule.says, rows, calendar)
+
+
+def _is_sound(rows: pl.DataFrame) -> bool:
+    """All the rules at once, on arrays: NaN fails every comparison."""
+    opens, high, low, close = (rows[name].to_numpy() for name in PRICES)
+    return bool(
+        (low > 0).all()
+        and (high < np.inf).all()
+        and (low <= opens).all()
+        and (low <= close).all()
+        and (high >= opens).all()
+        and (high >= close).all()
+        and (rows["Volume"].to_numpy() >= 0).all()
+        and (rows["Timestamp"].to_physical().to_numpy() % _MINUTE == 0).all()
+    )
 
 
 def _refusal(
@@ -148,6 +197,7 @@ def _refusal(
     calendar: SessionCalendar,
     kind: type[BarsRefused] = BarsRefused,
 ) -> BarsRefused:
+    rows = rows.unique().sort("Symbol", "Timestamp", *_FIGURES, "source_file")
     zone = str(calendar.timezone)
     local = pl.col("Timestamp").dt.convert_time_zone(zone).dt.strftime("%Y-%m-%d %H:%M:%S")
     shown = rows.select("source_file", "Symbol", "Timestamp", local.alias(zone), *_FIGURES)
@@ -159,38 +209,50 @@ def _refusal(
     return error
 
 
-def _report(placed: pl.DataFrame, duplicates: pl.DataFrame, calendar: SessionCalendar) -> pl.DataFrame:
-    key = ["Symbol", "session"]
-    inside = pl.col("session").is_not_null()
-    kept = (
-        placed.group_by("Symbol", session=pl.coalesce("session", "date"))
-        .agg(
-            rows_outside_session=(~inside).sum().cast(pl.Int64),
-            minutes_present=inside.sum().cast(pl.Int32),
-            first_minute=pl.col("Timestamp").filter(inside).min(),
-            last_minute=pl.col("Timestamp").filter(inside).max(),
-        )
-        .sort(key)
-    )
-    repeated = (
-        calendar.with_session(duplicates)
-        .with_columns(date=calendar.trading_date(pl.col("Timestamp")))
-        .group_by("Symbol", session=pl.coalesce("session", "date"))
-        .agg(exact_duplicates=pl.len().cast(pl.Int64))
-    )
-    if kept.is_empty():
-        return pl.DataFrame(schema=dict(REPORT_SCHEMA))
-    days = kept["session"]
-    schedule = calendar.frame_of(days).select("session", minutes_expected="minutes")
+def _report(
+    bars: pl.DataFrame, outside: pl.DataFrame, repeated: pl.DataFrame, calendar: SessionCalendar
+) -> pl.DataFrame:
+    outside = outside.with_columns(session=calendar.belongs_to(outside["Timestamp"]))
+    repeated = repeated.with_columns(session=calendar.belongs_to(repeated["Timestamp"]))
     present, expected = pl.col("minutes_present"), pl.col("minutes_expected")
+    counted = pl.concat(
+        [
+            _runs(bars).rename({"rows": "minutes_present"}),
+            _runs(outside).select("Symbol", "session", rows_outside_session="rows"),
+            _runs(repeated).select("Symbol", "session", exact_duplicates="rows"),
+        ],
+        how="diagonal",
+    )
+    schedule = calendar.frame_of(counted["session"]).select("session", minutes_expected="minutes")
     return (
-        kept.join(repeated, on=key, how="left")
+        counted.group_by("Symbol", "session")
+        .agg(
+            pl.col("minutes_present", "rows_outside_session", "exact_duplicates").sum(),
+            pl.col("first_minute").min(),
+            pl.col("last_minute").max(),
+        )
         .join(schedule, on="session", how="left")
-        .with_columns(pl.col("exact_duplicates", "minutes_expected").fill_null(0))
+        .with_columns(expected.fill_null(0))
         .with_columns(
-            rows_in=pl.col("exact_duplicates") + pl.col("rows_outside_session") + present,
+            rows_in=pl.sum_horizontal("exact_duplicates", "rows_outside_session", "minutes_present"),
             coverage=pl.when(expected > 0).then(present / expected),
         )
-        .select(*REPORT_SCHEMA)
-        .sort(key)
+        .select(pl.col(name).cast(dtype) for name, dtype in REPORT_SCHEMA.items())
+        .sort("Symbol", "session")
+    )
+
+
+def _runs(rows: pl.DataFrame) -> pl.DataFrame:
+    """Length, first and last minute of each run of equal (Symbol, session) in sorted rows."""
+    key = ("Symbol", "session")
+    changes = pl.any_horizontal(pl.col(c) != pl.col(c).shift() for c in key).fill_null(True)
+    first = rows.select(changes.arg_true()).to_series().cast(pl.Int64)
+    after = pl.concat([first.slice(1), pl.Series([rows.height], dtype=pl.Int64).head(len(first))])
+    return pl.DataFrame(
+        {
+            **{name: rows[name].gather(first) for name in key},
+            "rows": after - first,
+            "first_minute": rows["Timestamp"].gather(first),
+            "last_minute": rows["Timestamp"].gather(after - 1),
+        }
     )
