@@ -90,6 +90,65 @@ def test_refusals(code: str, change: Callable[[pl.DataFrame], pl.DataFrame], min
     assert refused.value.code == code
 
 
+def test_a_minute_of_the_lunch_break_is_outside(minutes_of: Minutes) -> None:
+    with pytest.raises(BarsRefused) as refused:
+        resample(minutes_of(DAY, [148, 149, 150, 210], "XTKS"), "5m", "XTKS")
+    assert refused.value.code == "outside_session"
+    assert refused.value.rows is not None
+    assert refused.value.rows["Volume"].to_list() == [151]
+
+
+@pytest.mark.parametrize("calendar", ["XNYS", "XTKS"])
+@pytest.mark.parametrize("timeframe", ["15m", "1h", "1d"])
+def test_shorter_bars_give_what_the_minutes_give(calendar: str, timeframe: str, minutes_of: Minutes) -> None:
+    minutes = [i for i in range(300) if not 150 <= i < 210]
+    m1 = pl.concat([minutes_of(DAY, minutes, calendar, symbol) for symbol in ("AAA", "BBB")])
+    m5 = resample(m1, "5m", calendar, "keep")
+    direct = resample(m1, timeframe, calendar, "keep")
+    assert_frame_equal(resample(m5, timeframe, calendar, "keep", source_timeframe="5m"), direct, check_exact=True)
+
+
+def test_a_window_left_out_before_is_missed_later(minutes_of: Minutes) -> None:
+    m5 = resample(minutes_of(DAY, [*range(6), *range(7, 30)]), "5m")
+    assert resample(m5, "15m", source_timeframe="5m")["Open"].to_list() == [10.15]
+    kept = resample(m5, "15m", policy="keep", source_timeframe="5m")
+    assert kept.select("minutes", "complete").rows() == [(10, False), (15, True)]
+
+
+@pytest.mark.parametrize(("source", "timeframe"), [("5m", "7m"), ("15m", "5m"), ("1d", "1d"), ("1d", "1h")])
+def test_bars_that_do_not_divide_are_named(source: str, timeframe: str, minutes_of: Minutes) -> None:
+    bars = resample(minutes_of(DAY, range(30)), source, policy="keep")
+    with pytest.raises(ConfigError, match=f"{timeframe} bars cannot be made of {source} bars"):
+        resample(bars, timeframe, source_timeframe=source)
+
+
+@pytest.mark.parametrize(
+    ("code", "change"),
+    [
+        ("off_grid", lambda f: f.with_columns(pl.col("Timestamp").dt.offset_by("1m"))),
+        ("outside_session", lambda f: f.with_columns(pl.col("Timestamp").dt.offset_by("1d"))),
+        ("sorted_unique", lambda f: pl.concat([f, f])),
+        ("missing_column", lambda f: f.drop("minutes")),
+    ],
+)
+def test_refusals_of_shorter_bars(
+    code: str, change: Callable[[pl.DataFrame], pl.DataFrame], minutes_of: Minutes
+) -> None:
+    m5 = resample(minutes_of(DAY, range(30)), "5m")
+    with pytest.raises(BarsRefused) as refused:
+        resample(change(m5), "15m", source_timeframe="5m")
+    assert refused.value.code == code
+
+
+def test_a_symbol_that_comes_back_is_put_together(minutes_of: Minutes) -> None:
+    parts = [
+        minutes_of(DAY, range(3), symbol="AAA"),
+        minutes_of(DAY, range(5), symbol="BBB"),
+        minutes_of(DAY, range(3, 5), symbol="AAA"),
+    ]
+    assert resample(pl.concat(parts), "5m").select("Symbol", "minutes").rows() == [("AAA", 5), ("BBB", 5)]
+
+
 @pytest.mark.parametrize("timeframe", ["0m", "5", "m5", "2d", "1.5h", "-5m", "5M", ""])
 def test_unknown_timeframes_are_named(timeframe: str, minutes_of: Minutes) -> None:
     with pytest.raises(ConfigError, match="5m, 15m, 1h or 1d"):

@@ -124,3 +124,23 @@ def test_five_minutes_fold_into_fifteen(m1: pl.DataFrame) -> None:
     )
     direct = resample(m1, "15m", policy="keep").drop("complete")
     assert_frame_equal(folded, direct, check_dtypes=False)
+
+
+@settings(max_examples=40, deadline=None)
+@given(m1=minutes(), steps=st.sampled_from([("5m", "15m"), ("5m", "1h"), ("7m", "210m"), ("15m", "1d")]))
+def test_twice_is_once(m1: pl.DataFrame, steps: tuple[str, str]) -> None:
+    """M1 to the longer bars, and M1 to shorter bars to the longer ones: the same, whichever minutes are missing."""
+    shorter, longer = steps
+    between = resample(m1, shorter, policy="keep")
+    for policy in ("keep", "complete_only"):
+        direct = resample(m1, longer, policy=policy)  # type: ignore[arg-type]
+        twice = resample(between, longer, policy=policy, source_timeframe=shorter)  # type: ignore[arg-type]
+        assert_frame_equal(twice, direct, check_exact=True)
+
+
+@settings(max_examples=20, deadline=None)
+@given(m1=minutes())
+def test_twice_is_once_of_complete_bars_alone(m1: pl.DataFrame) -> None:
+    """Where only complete M5 go on, the complete M15 are the same: an incomplete M5 never is in a complete M15."""
+    twice = resample(resample(m1, "5m"), "15m", source_timeframe="5m")
+    assert_frame_equal(twice, resample(m1, "15m"), check_exact=True)
