@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from resources.lake import Lake
     from resources.lake.publish import Publisher
     from resources.ledger import Ledger
+    from resources.sources.config import SourceConfig
+    from resources.sources.context import SourceContext
     from trading.accounts import AccountConfig
     from trading.ports.alerts import AlertSink
     from trading.ports.sources import BarSource
@@ -50,18 +52,31 @@ class LakeResource(dg.ConfigurableResource["LakeResource"]):
         return Publisher(self.open(), run_id=context.run.run_id, code_version=code_version, clock=clock)
 
 
-class SourceResource(dg.ConfigurableResource["SourceResource"]):
-    """Where raw minutes come from: a folder of files."""
+class SourcesResource(dg.ConfigurableResource["SourcesResource"]):
+    """Where raw bars come from, by universe. Relative paths are below ``home``, and so are downloads."""
 
-    path: str
+    home: str
 
-    def open(self) -> "BarSource":
-        if not Path(self.path).exists():
-            raise ConfigError(
-                f"the data folder {self.path} does not exist. Put {{SYMBOL}}.parquet files there, set source.path in "
-                "<home>/platform.yaml, or run `trading demo`"
-            )
-        return _source(self.path)
+    def open(
+        self,
+        universe: str,
+        config: "SourceConfig",
+        *,
+        calendar: str,
+        symbols: tuple[str, ...] | None,
+        clock: Callable[[], dt.datetime],
+    ) -> "BarSource":
+        """The source of one universe, opened anew: what has arrived since is seen."""
+        return config.open(self.context(universe, calendar=calendar, symbols=symbols, clock=clock))
+
+    def context(
+        self, universe: str, *, calendar: str, symbols: tuple[str, ...] | None, clock: Callable[[], dt.datetime]
+    ) -> "SourceContext":
+        """Surroundings of any source of a universe, one of corporate actions too."""
+        from resources.sources.context import SourceContext
+
+        home = Path(self.home)
+        return SourceContext(home, home / "downloads" / universe, calendar, symbols, clock)
 
 
 class LedgerResource(dg.ConfigurableResource["LedgerResource"]):
@@ -110,13 +125,6 @@ def _lake(uri: str) -> "Lake":
     from resources.lake import open_lake
 
     return open_lake(uri)
-
-
-@cache
-def _source(path: str) -> "BarSource":
-    from resources.sources.folder import FolderSource
-
-    return FolderSource(Path(path))
 
 
 @cache

@@ -14,7 +14,7 @@ from trading.strategies.identity import DIGITS, content_hash
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_\-]{0,47}$"
 
-_KEYS = ("name", "label", "strategy", "timeframe", "params", "replay")
+_KEYS = ("name", "label", "universe", "strategy", "timeframe", "params", "replay")
 
 
 class Variant(BaseModel):
@@ -23,6 +23,7 @@ class Variant(BaseModel):
     Args:
         name: partition key and file name: small letters, digits, ``_`` and ``-``.
         label: what a person reads; None: made of strategy and settings by :func:`run_label`.
+        universe: whose Symbols it trades; None: those of every universe, which must then share one calendar.
         strategy: registered name.
         timeframe: one that the strategy reads.
         params: the strategy's own parameter model.
@@ -33,6 +34,7 @@ class Variant(BaseModel):
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
     label: str | None = None
+    universe: str | None = None
     strategy: str
     timeframe: str
     params: SerializeAsAny[Params]
@@ -73,6 +75,7 @@ class Variant(BaseModel):
             return cls(
                 name=name,
                 label=config.get("label"),
+                universe=config.get("universe"),
                 strategy=strategy.name,
                 timeframe=timeframe,
                 params=params,

@@ -10,6 +10,7 @@ import dagster as dg
 import polars as pl
 
 from resources.configurable import ClockResource, LakeResource
+from trading_assets.adjusted import Actions
 from trading_assets.bars import BAR_ASSETS
 from trading_assets.code_version import platform_version, research_version
 from trading_assets.configured import variant as load_variant
@@ -19,6 +20,7 @@ from trading_assets.materialise import Materialised, Produce, Skipped, dimension
 from trading_assets.publications import materialised
 from trading_assets.settings import Settings
 from trading_assets.signals import window_of_sessions
+from trading_assets.universes import Universes, load_universes
 
 if TYPE_CHECKING:
     from trading.replay import ReplayResult
@@ -50,12 +52,21 @@ def backtest_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition
         "backtest",
         group="backtests",
         description="What the published signals of a variant would have traded up to a session, replayed by the rules "
-        "that paper and live follow, over 1 month, 3 months, 6 months and 1 year back.",
-        sources=["trading/replay", "trading/sizing.py", "trading/ticks.py", "trading_assets/backtests.py"],
+        "that paper and live follow, over 1 month, 3 months, 6 months and 1 year back, on bars and levels adjusted for the "
+        "corporate actions known in that session.",
+        sources=[
+            "trading/replay",
+            "trading/sizing.py",
+            "trading/ticks.py",
+            "trading/bars/adjust.py",
+            "trading_assets/adjusted.py",
+            "trading_assets/backtests.py",
+        ],
         partitions=partitions,
         deps=[
             dg.AssetDep("signals", partition_mapping=window_of_sessions(_SESSIONS_A_YEAR)),
             *BAR_ASSETS.values(),
+            "corporate_actions",
         ],
         kinds=("polars", "numba", "parquet"),
     )
@@ -65,12 +76,13 @@ def backtest_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition
         from trading.sessions import get_calendar
 
         publisher = lake.publisher(context, platform_version(), clock.now)
+        universes = load_universes(settings)
 
         def prepare(keys: Sequence[str]) -> Produce:
             history = History(publisher.snapshot())
-            calendar = get_calendar(settings.calendar)
+            actions = Actions.at(history.snapshot)
             days = _variants(keys)
-            inputs = {name: _Inputs(history, load_variant(settings, name)) for name in days}
+            inputs = {name: _Inputs(history, actions, universes, load_variant(settings, name)) for name in days}
             last = {name: max(found) for name, found in days.items()}
 
             def produce(key: str) -> Materialised | Skipped:
@@ -78,15 +90,17 @@ def backtest_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition
                 of_variant = inputs[name]
                 if as_of not in of_variant.sessions:
                     return Skipped(f"bars and signals of session {as_of} for {name} are not both on main")
+                variant = of_variant.variant
+                calendar = get_calendar(universes.calendar_of(variant.name, variant.universe))
                 found = _evidence(of_variant, as_of, calendar)
-                reads = {of_variant.bars_asset: history.pinned, "signals": history.pinned}
+                reads = {of_variant.bars_asset: history.pinned, "signals": history.pinned, **actions.reads}
                 publication = publisher.publish(
                     "backtest",
                     {"session": as_of.isoformat(), "variant": name},
                     found.files,
                     audit=None,
                     inputs=reads,
-                    metadata={"strategy_version": of_variant.variant.strategy_version},
+                    metadata={"strategy_version": variant.strategy_version},
                     since=history.pinned,
                 )
                 shown = found.metrics.filter(pl.col("horizon") == found.longest).to_dicts()
@@ -102,7 +116,7 @@ def backtest_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition
                         "label": found.label,
                         "horizon": found.longest or "none",
                         "causal": found.causal,
-                        **(_plot(found, of_variant.variant, settings) if as_of == last[name] else {}),
+                        **(_plot(found, variant, settings) if as_of == last[name] else {}),
                         **figures,
                     },
                     reads=reads,
@@ -125,8 +139,10 @@ def _variants(keys: Sequence[str]) -> Mapping[str, list[dt.date]]:
 class _Inputs:
     """Bars and signals of one variant, read once for all as-of sessions of a run."""
 
-    def __init__(self, history: History, variant: "Variant") -> None:
+    def __init__(self, history: History, actions: Actions, universes: Universes, variant: "Variant") -> None:
         self.history = history
+        self.actions = actions
+        self.universes = universes
         self.variant = variant
         self.bars_asset = BAR_ASSETS[variant.timeframe]
         with_signals = set(history.sessions("signals", {"variant": variant.name}))
@@ -135,19 +151,24 @@ class _Inputs:
         self._signals: pl.DataFrame | None = None
 
     def bars(self, first: dt.date, last: dt.date) -> pl.DataFrame:
+        """Bars of those sessions as they compare with the prices of the last one."""
         if self._bars is None:
-            self._bars = self.history.frame(self.bars_asset, self.sessions).sort("Symbol", "Timestamp")
-        return self._bars.filter(pl.col("session").is_between(first, last))
+            bars = self.history.frame(self.bars_asset, self.sessions).sort("Symbol", "Timestamp")
+            if self.variant.universe is not None:
+                traded = [s for s in bars["Symbol"].unique() if self.universes.trades(self.variant.universe, s)]
+                bars = bars.filter(pl.col("Symbol").is_in(traded))
+            self._bars = bars
+        return self.actions.adjusted(self._bars.filter(pl.col("session").is_between(first, last)), last)
 
     def signals(self, first: dt.date, last: dt.date) -> pl.DataFrame:
-        """Signals of those sessions that this version of the strategy made."""
+        """Signals of those sessions that this version of the strategy made, their levels on the prices of the last one."""
         if self._signals is None:
             made = self.history.frame("signals", self.sessions, {"variant": self.variant.name})
-            sessions = self.bars(self.sessions[0], self.sessions[-1]).select("Symbol", "Timestamp", "session")
+            sessions = self.history.frame(self.bars_asset, self.sessions).select("Symbol", "Timestamp", "session")
             self._signals = made.filter(pl.col("meta_strategy_version") == self.variant.strategy_version).join(
                 sessions, on=["Symbol", "Timestamp"], how="inner"
             )
-        return self._signals.filter(pl.col("session").is_between(first, last))
+        return self.actions.levels(self._signals.filter(pl.col("session").is_between(first, last)), "session", last)
 
 
 def _evidence(inputs: _Inputs, as_of: dt.date, calendar: "SessionCalendar") -> _Evidence:
@@ -170,7 +191,8 @@ def _evidence(inputs: _Inputs, as_of: dt.date, calendar: "SessionCalendar") -> _
         if before is not None and before[0] == len(days):
             result = before[1]
         else:
-            result = replay(bars, inputs.signals(days[0], as_of), variant.replay)
+            instruments = inputs.universes.instruments(bars["Symbol"].unique())
+            result = replay(bars, inputs.signals(days[0], as_of), variant.replay, instruments)
         before = (len(days), result)
         rows.append(
             {
@@ -213,6 +235,7 @@ def _evidence(inputs: _Inputs, as_of: dt.date, calendar: "SessionCalendar") -> _
         "inputs": {
             inputs.bars_asset: inputs.history.fingerprint(inputs.bars_asset, reach),
             "signals": inputs.history.fingerprint("signals", reach, {"variant": variant.name}),
+            **({"corporate_actions": {"commit": inputs.actions.made_by}} if inputs.actions.made_by else {}),
         },
         "causality": {
             "passed": causality.passed,

@@ -5,13 +5,14 @@ import datetime as dt
 import dagster as dg
 import polars as pl
 
-from resources.configurable import LakeResource, SourceResource
+from resources.configurable import ClockResource, LakeResource, SourcesResource
 from sensors.alerts import REFUSALS_STEP_SUFFIX
 from trading_assets.bars import BAR_ASSETS
 from trading_assets.configured import variant as load_variant
 from trading_assets.history import History
 from trading_assets.materialise import CONTRACT_CHECK, dimension_of
 from trading_assets.settings import Settings
+from trading_assets.universes import load_universes
 
 _CAUSALITY_SESSIONS = 20  # newest sessions that the look-ahead check runs on
 
@@ -50,7 +51,7 @@ def refusals_fail_the_run(asset: str) -> dg.AssetChecksDefinition:
 
 def quality_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     """Coverage of minutes, refused source files, and strategies that look ahead."""
-    return [_coverage(settings), _source_files(), _causality(settings)]
+    return [_coverage(settings), _source_files(settings), _causality(settings)]
 
 
 def _coverage(settings: Settings) -> dg.AssetChecksDefinition:
@@ -91,14 +92,24 @@ def _coverage(settings: Settings) -> dg.AssetChecksDefinition:
     return coverage
 
 
-def _source_files() -> dg.AssetChecksDefinition:
+def _source_files(settings: Settings) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset="m1_raw",
         name="source_files",
-        description="Every file of the source folder can be used. A refused file stops nothing else, and is named here.",
+        description="Every file, and every Symbol asked for, can be used. A refused one stops nothing else, and is named here.",
     )
-    def source_files(source: SourceResource) -> dg.AssetCheckResult:
-        problems = source.open().problems()
+    def source_files(sources: SourcesResource, clock: ClockResource) -> dg.AssetCheckResult:
+        problems = []
+        for universe in load_universes(settings).all:
+            if universe.source is not None:
+                opened = sources.open(
+                    universe.name,
+                    universe.source,
+                    calendar=universe.calendar,
+                    symbols=universe.symbols,
+                    clock=clock.now,
+                )
+                problems += opened.problems()
         return dg.AssetCheckResult(
             passed=not problems,
             severity=dg.AssetCheckSeverity.ERROR,

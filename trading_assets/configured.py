@@ -1,10 +1,9 @@
-"""What the configs folder says: variants, accounts, universe, promotion policy; validated, each file named when wrong."""
+"""What the configs folder says: variants, accounts, promotion policy; validated, each file named when wrong."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import polars as pl
 from pydantic import ValidationError
 
 from trading.errors import ConfigError, TradingError
@@ -12,7 +11,6 @@ from trading_assets.settings import Settings, read_yaml
 
 if TYPE_CHECKING:
     from trading.accounts import AccountConfig
-    from trading.features.universe import UniverseConfig
     from trading.promotion.policy import PromotionPolicy
     from trading.variants import Variant
 
@@ -43,27 +41,7 @@ def account(settings: Settings, name: str) -> "AccountConfig":
 def promotion_policy(settings: Settings) -> "PromotionPolicy":
     from trading.promotion.policy import PromotionPolicy
 
-    return _validated(settings.configs / settings.promotion_policy, PromotionPolicy.model_validate)
-
-
-def universe_config(settings: Settings) -> tuple["UniverseConfig", pl.DataFrame | None]:
-    """The universe's filters and, where configured, the blackout list (columns Symbol, first, last)."""
-    from trading.features.universe import UniverseConfig
-
-    file = settings.configs / settings.universe
-    content = dict(read_yaml(file))
-    blackout = content.pop("blackout_file", None)
-    config = _validated(file, UniverseConfig.model_validate, content)
-    if blackout is None:
-        return config, None
-    listed = settings.configs / str(blackout)
-    try:
-        frame = pl.read_csv(listed, schema={"Symbol": pl.String, "first": pl.Date, "last": pl.Date})
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise ConfigError(
-            f"{listed} (blackout_file of {file}): expected CSV columns Symbol,first,last: {error}"
-        ) from None
-    return config, frame
+    return validated(settings.configs / settings.promotion_policy, PromotionPolicy.model_validate)
 
 
 def _names(folder: Path) -> list[str]:
@@ -77,11 +55,12 @@ def _load(folder: Path, name: str, build: Callable[[dict[str, Any]], _Model]) ->
     for suffix in (".yml", ".yaml"):
         file = folder / f"{name}{suffix}"
         if file.exists():
-            return _validated(file, build, {"name": name, **read_yaml(file)})
+            return validated(file, build, {"name": name, **read_yaml(file)})
     raise ConfigError(f"{folder} has no {name}.yml; there are: {', '.join(_names(folder))}")
 
 
-def _validated(file: Path, build: Callable[[dict[str, Any]], _Model], content: dict[str, Any] | None = None) -> _Model:
+def validated(file: Path, build: Callable[[dict[str, Any]], _Model], content: dict[str, Any] | None = None) -> _Model:
+    """What ``build`` makes of the file, or of ``content``, which came from it. ConfigError names file and setting."""
     try:
         return build(read_yaml(file) if content is None else content)
     except ValidationError as error:

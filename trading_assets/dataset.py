@@ -70,12 +70,17 @@ def contract_check(asset: str) -> dg.AssetCheckSpec:
     )
 
 
-def dataset(name: str, **spec: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """Decorator: one dataset, its blocking contract check, and backfills of a range as one run."""
+def dataset(
+    name: str, *, checks: Sequence[dg.AssetCheckSpec] = (), **spec: Any
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """Decorator: one dataset, its blocking contract check and ``checks``, and backfills of a range as one run.
+
+    The asset itself records the outcome of each check.
+    """
     return dg.multi_asset(
         name=name,
         specs=[asset_spec(name, **spec)],
-        check_specs=[contract_check(name)],
+        check_specs=[contract_check(name), *checks],
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
     )

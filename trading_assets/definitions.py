@@ -19,7 +19,7 @@ from resources.configurable import (  # noqa: E402
     ClockResource,
     LakeResource,
     LedgerResource,
-    SourceResource,
+    SourcesResource,
 )
 from sensors.alerts import alerts_sensor  # noqa: E402
 from sensors.next_stage import next_stage_sensors  # noqa: E402
@@ -30,6 +30,7 @@ from trading_assets.configured import account_names, variant_names  # noqa: E402
 from trading_assets.features import feature_assets  # noqa: E402
 from trading_assets.market_data import market_data_assets  # noqa: E402
 from trading_assets.materialise import CONTRACT_CHECK  # noqa: E402
+from trading_assets.minutes import minute_assets  # noqa: E402
 from trading_assets.orders import order_assets  # noqa: E402
 from trading_assets.partitions import by_account, by_variant, session_partitions  # noqa: E402
 from trading_assets.promotion import promotion_assets  # noqa: E402
@@ -45,7 +46,7 @@ def build_defs(settings: Settings, *, overrides: Mapping[str, Any] | None = None
 
     Args:
         settings: where things are and which sessions there are.
-        overrides: resources by name that replace the configured ones (lake, ledger, source, brokers, alerts, clock).
+        overrides: resources by name that replace the configured ones (lake, ledger, sources, brokers, alerts, clock).
 
     Raises:
         ConfigError: a setting, variant or account file is wrong.
@@ -55,6 +56,7 @@ def build_defs(settings: Settings, *, overrides: Mapping[str, Any] | None = None
     session_variant, session_account = by_variant(sessions, variants), by_account(sessions, accounts)
     assets = [
         *market_data_assets(settings, sessions),
+        *minute_assets(settings, sessions),
         *bar_assets(settings, sessions),
         *feature_assets(settings, sessions),
         *signal_assets(settings, session_variant),
@@ -97,7 +99,7 @@ def configured_resources(settings: Settings) -> dict[str, Any]:
     return {
         "lake": LakeResource(uri=lake_uri),
         "ledger": LedgerResource(url=ledger_url),
-        "source": SourceResource(path=str(settings.source_path)),
+        "sources": SourcesResource(home=str(settings.home)),
         "brokers": BrokerResource(state_dir=str(settings.home / "broker")),
         "alerts": AlertsResource(
             folder=str(settings.home / "alerts"),

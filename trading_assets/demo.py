@@ -70,7 +70,7 @@ def run_demo(home: Path, data: Path | None, console: Console) -> DemoResult:
     )
     if not sessions:
         raise DataError(
-            f"{settings.source_path} holds no row on a session of {settings.calendar}; "
+            f"{source.name} holds no row on a session of {settings.calendar}; "
             "every timestamp falls on a holiday or a weekend. Is the calendar right (setting `calendar`)?"
         )
     console.print(
@@ -128,7 +128,7 @@ def _stages(settings: Settings, sessions: list[dt.date]) -> Iterator[_Stage]:
     by_variant = [(f"{first}|{variants[0]}", f"{last}|{variants[-1]}") for first, last in alone]
     by_account = [(f"{accounts[0]}|{first}", f"{accounts[-1]}|{last}") for first, last in alone]
     last_only = [(alone[-1][1], alone[-1][1])]
-    yield _Stage("market data and bars", MARKET_DATA_JOB, alone, days * 8)
+    yield _Stage("market data and bars", MARKET_DATA_JOB, alone, days * 9)
     yield _Stage("signals and backtests", RESEARCH_JOB, by_variant, days * len(variants) * 2)
     yield _Stage("promotion decisions", PROMOTION_JOB, by_variant, days * len(variants))
     yield _Stage("paper trading", TRADING_JOB, by_account, days * len(accounts) * 4)
@@ -156,12 +156,12 @@ def _prepare(home: Path, data: Path | None) -> tuple[Settings, "FolderSource"]:
     sessions = sorted(source.sessions(calendar))
     content: dict[str, object] = {
         "label": source.label or f"{folder.name}: minutes of {folder}",
-        "source": {"kind": "folder", "path": path},
         "promotion_policy": "demo/promotion.yaml",
-        "universe": "demo/universe.yaml",
     }
     if sessions:
         content |= {"first_session": sessions[0].isoformat(), "last_session": sessions[-1].isoformat()}
+    filters = read_yaml(Settings.load(home).configs / "demo" / "universe.yaml")
+    _write_settings(home / "universes" / "demo.yaml", {"source": {"kind": "folder", "path": path}, **filters})
     _write_settings(home / "platform.yaml", content)
     return Settings.load(home), source
 
@@ -176,7 +176,7 @@ def _claim(home: Path, source: str) -> None:
     if file.exists():
         if not file.read_text(encoding="utf-8").startswith(_HEADLINE):
             raise ConfigError(f"{file} was not written by `trading demo`; choose another home with --home DIR")
-        held = read_yaml(file).get("source", {}).get("path")
+        held = _held(home / "universes" / "demo.yaml")
         if held != source:
             raise ConfigError(
                 f"the home {home} holds the demo of {held}, not of {source}; choose another with --home DIR"
@@ -185,12 +185,18 @@ def _claim(home: Path, source: str) -> None:
         raise ConfigError(f"{home} is in use and was not made by `trading demo`; choose another home with --home DIR")
 
 
+def _held(file: Path) -> str | None:
+    source = read_yaml(file).get("source") if file.exists() else None
+    return str(source["path"]) if isinstance(source, dict) and "path" in source else None
+
+
 def _write_settings(file: Path, content: dict[str, object]) -> None:
     """Settings of a demo home follow its data; a person's own lines in it are kept."""
     existing = read_yaml(file) if file.exists() else {}
     merged = {**existing, **content}
     if merged == existing:
         return
+    file.parent.mkdir(exist_ok=True)
     partial = file.with_suffix(f".{os.getpid()}.part")
     partial.write_text(_HEADLINE + yaml.safe_dump(merged, sort_keys=False, allow_unicode=True), encoding="utf-8")
     partial.replace(file)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from resources.lake import Lake
 
 # Inputs of another session than the partition's own (the universe looks at days before it): named, not followed.
-_OTHER_SESSIONS = {("universe", "d1_bars")}
+_OTHER_SESSIONS = {("daily_features", "d1_bars")}
 
 
 @dataclass(frozen=True)
@@ -49,18 +49,19 @@ class RawFile:
 def trace(lake: "Lake", ref: str, dataset: str, partition: Mapping[str, str]) -> Iterator[Step]:
     """The partition as it is at ``ref`` and everything of the same session that it was made from, source last.
 
-    Each dataset is given once, at the commit that the nearest step read it at.
+    Each dataset (of those by universe: each universe) is given once, at the commit that the nearest step read it at.
 
     Raises:
         ObjectNotFound: the partition is not at ``ref``.
     """
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     waiting = [(0, ref, dataset, dict(partition))]
     while waiting:
         depth, at, name, keys = waiting.pop(0)
-        if name in seen:
+        at_once = (name, keys.get("universe", ""))
+        if at_once in seen:
             continue
-        seen.add(name)
+        seen.add(at_once)
         step = _step(lake, at, name, keys, depth)
         yield step
         session = {"session": partition["session"]}
@@ -69,10 +70,29 @@ def trace(lake: "Lake", ref: str, dataset: str, partition: Mapping[str, str]) ->
                 carried = (
                     {"variant": partition["variant"]} if upstream in _BY_VARIANT and "variant" in partition else {}
                 )
-                waiting.append((depth + 1, pinned, upstream, {**session, **carried}))
+                waiting += [
+                    (depth + 1, pinned, upstream, keys)
+                    for keys in _partitions(lake, pinned, upstream, {**session, **carried})
+                ]
 
 
 _BY_VARIANT = {"signals", "backtest", "promotion_decision"}
+_BY_UNIVERSE = {"m1_raw", "d1_raw"}
+_UNPARTITIONED = {"corporate_actions"}
+
+
+def _partitions(lake: "Lake", ref: str, dataset: str, keys: Mapping[str, str]) -> list[dict[str, str]]:
+    """The partitions of a dataset that a session's steps read: one, or one for each universe."""
+    from resources.lake.layout import partition_prefix
+    from resources.lake.protocol import ObjectInfo
+
+    if dataset in _UNPARTITIONED:
+        return [{}]
+    if dataset not in _BY_UNIVERSE:
+        return [dict(keys)]
+    items = lake.list(ref, partition_prefix(dataset, keys))
+    paths = (item.path for item in items if isinstance(item, ObjectInfo) and item.path.endswith("/data.parquet"))
+    return [dict(part.split("=", 1) for part in path.split("/")[1:-1]) for path in paths]
 
 
 def raw_files(lake: "Lake", step: Step, symbol: str) -> list[RawFile]:

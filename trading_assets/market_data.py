@@ -1,146 +1,188 @@
-"""Market data as received, and assembled into contract-checked minutes."""
+"""Market data as received, by universe."""
 
 import datetime as dt
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from resources.configurable import ClockResource, LakeResource, SourceResource
+from resources.configurable import ClockResource, LakeResource, SourcesResource
 from trading_assets.code_version import platform_version
 from trading_assets.dataset import dataset
+from trading_assets.deliveries import Deliveries, Feed
 from trading_assets.materialise import Materialised, Produce, Skipped, materialise_partitions
-from trading_assets.publications import UpstreamMissing, contract_audit, materialised, read_upstream
 from trading_assets.settings import Settings
+from trading_assets.universes import Universe, Universes, load_universes
 
 if TYPE_CHECKING:
-    from resources.lake.publish import Audit
-    from resources.lake.reading import Reader
-    from trading.bars import BarsRefused
+    from resources.lake.publish import Publication, Publisher
+    from trading.ports.sources import RawSession
+
+VENDORS_CHECK = "vendors"
 
 
 def market_data_assets(settings: Settings, sessions: dg.PartitionsDefinition[str]) -> list[dg.AssetsDefinition]:
-    """m1_raw and m1_bars."""
+    """m1_raw, and d1_raw where a universe has daily bars of its vendor."""
+    received = [
+        _as_received(
+            settings,
+            sessions,
+            "m1_raw",
+            "source",
+            "One-minute rows exactly as each universe's source delivered them, extended hours, duplicates and all, with the "
+            "file or answer they came from; answers of a vendor are kept beside them. Hashes and times of arrival are with "
+            "the commit.",
+        )
+    ]
+    if any(universe.daily is not None for universe in load_universes(settings).all):
+        received.append(
+            _as_received(
+                settings,
+                sessions,
+                "d1_raw",
+                "daily",
+                "Daily bars exactly as each universe's vendor delivered them; the minutes are held against them. Their "
+                "Timestamp is the open of the session.",
+            )
+        )
+    return received
 
+
+def raw_partition(session: str, universe: Universe) -> dict[str, str]:
+    """Where a universe's rows of a session lie, below m1_raw and d1_raw."""
+    return {"session": session, "universe": universe.name}
+
+
+def _as_received(
+    settings: Settings, sessions: dg.PartitionsDefinition[str], name: str, feed: Feed, description: str
+) -> dg.AssetsDefinition:
     @dataset(
-        "m1_raw",
+        name,
         group="market_data",
-        description="One-minute rows exactly as the source delivered them, extended hours, duplicates and all, with the "
-        "file they came from. The SHA-256 of each file is kept with the commit.",
-        sources=["resources/sources", "trading_assets/market_data.py"],
+        description=description,
+        sources=["resources/sources", "trading_assets/market_data.py", "trading_assets/deliveries.py"],
         partitions=sessions,
         kinds=("source", "polars", "parquet"),
+        checks=[
+            dg.AssetCheckSpec(
+                VENDORS_CHECK,
+                asset=name,
+                blocking=False,
+                description="Every universe's vendor delivered. One that did not pauses its own universe; nothing falls over "
+                "to another vendor.",
+            )
+        ],
     )
-    def m1_raw(
-        context: dg.AssetExecutionContext, lake: LakeResource, source: SourceResource, clock: ClockResource
+    def as_received(
+        context: dg.AssetExecutionContext, lake: LakeResource, sources: SourcesResource, clock: ClockResource
     ) -> Iterator[dg.MaterializeResult[Any]]:
-        publisher = lake.publisher(context, platform_version(), clock.now)
-
-        def prepare(_: Sequence[str]) -> Produce:
-            pinned = publisher.pin()
-            files = source.open()
-
-            def produce(session: str) -> Materialised | Skipped:
-                raw = files.read_session(dt.date.fromisoformat(session), settings.calendar)
-                if raw.frame.is_empty():
-                    return Skipped(f"the source has no row of {session}")
-                publication = publisher.publish(
-                    "m1_raw",
-                    {"session": session},
-                    {"data.parquet": raw.frame},
-                    audit=None,
-                    inputs={},
-                    metadata={"source": files.name, "source_files": json.dumps(dict(raw.files), sort_keys=True)},
-                    since=pinned,
-                )
-                return materialised(
-                    publication,
-                    raw.frame.height,
-                    {
-                        "source": files.name,
-                        "symbols": raw.frame["Symbol"].n_unique(),
-                        "source_sha256": dg.MetadataValue.json(dict(raw.files)),
-                        "left_out": dg.MetadataValue.json([skip.reason for skip in raw.skips]),
-                    },
-                )
-
-            return produce
-
-        yield from materialise_partitions(context, "m1_raw", prepare)
-
-    @dataset(
-        "m1_bars",
-        group="market_data",
-        description="Minutes of the regular session: merged, de-duplicated, validated and cut to [open, close) of the "
-        "exchange calendar. Conflicting or impossible rows refuse the session; nothing is guessed.",
-        sources=["trading/bars", "trading_assets/market_data.py"],
-        partitions=sessions,
-        deps=["m1_raw"],
-    )
-    def m1_bars(
-        context: dg.AssetExecutionContext, lake: LakeResource, clock: ClockResource
-    ) -> Iterator[dg.MaterializeResult[Any]]:
-        from trading.bars import BarsRefused, assemble_m1
+        from trading.sessions import get_calendar
 
         publisher = lake.publisher(context, platform_version(), clock.now)
+        universes = load_universes(settings)
+        deliveries = Deliveries(universes, feed, sources, clock.now, context.log)
 
-        def prepare(_: Sequence[str]) -> Produce:
+        def prepare(keys: Sequence[str]) -> Produce:
             pinned = publisher.pin()
+            deliveries.fetch([dt.date.fromisoformat(key) for key in keys], get_calendar(settings.calendar))
 
             def produce(session: str) -> Materialised | Skipped:
-                try:
-                    raw = read_upstream(publisher, pinned, "m1_raw", {"session": session})
-                except UpstreamMissing as missing:
-                    return Skipped(str(missing))
-                partition = {"session": session}
-                try:
-                    assembled = assemble_m1([raw], calendar=settings.calendar)
-                except BarsRefused as refusal:
-                    # what was refused stays where a person can look at it; the publisher names the tag in its error
-                    publisher.publish(
-                        "m1_bars",
-                        partition,
-                        {"refused.parquet": raw},
-                        audit=_refuse(refusal),
-                        inputs={"m1_raw": pinned},
-                    )
-                    raise
-                if assembled.bars.is_empty():
+                received, missing = {}, []
+                for universe in deliveries.due(dt.date.fromisoformat(session)):
+                    raw = deliveries.read(universe, dt.date.fromisoformat(session))
+                    if raw.frame.is_empty():
+                        missing += [skip.reason for skip in raw.skips] or [
+                            f"{deliveries.source_name(universe)} has no row"
+                        ]
+                    else:
+                        received[universe.name] = (
+                            raw,
+                            _publish(publisher, name, session, universe, raw, deliveries.source_name(universe), pinned),
+                        )
+                if not received:
                     return Skipped(
-                        f"no row of {session} lies inside the regular session ({raw.height} rows outside it)"
+                        "; ".join([*missing[:3], *_paused(deliveries)]) or f"no universe has a session {session}"
                     )
-                publication = publisher.publish(
-                    "m1_bars",
-                    partition,
-                    {"data.parquet": assembled.bars, "report.parquet": assembled.report},
-                    audit=contract_audit("m1_bars", f"m1_bars {session}"),
-                    inputs={"m1_raw": pinned},
-                    since=pinned,
-                )
-                report = assembled.report
-                return materialised(
-                    publication,
-                    assembled.bars.height,
-                    {
-                        "symbols": report.height,
-                        "exact_duplicates": int(report["exact_duplicates"].sum()),
-                        "rows_outside_session": int(report["rows_outside_session"].sum()),
-                    },
-                    reads={"m1_raw": pinned},
-                )
+                return _outcome(publisher, name, session, universes, received, pinned)
 
             return produce
 
-        yield from materialise_partitions(context, "m1_bars", prepare)
+        yield from materialise_partitions(context, name, prepare)
+        context.log_event(_vendors_evaluation(name, deliveries))
 
-    return [m1_raw, m1_bars]
+    return as_received
 
 
-def _refuse(refusal: "BarsRefused") -> "Audit":
-    """An audit that has made up its mind."""
+def _publish(
+    publisher: "Publisher",
+    name: str,
+    session: str,
+    universe: Universe,
+    raw: "RawSession",
+    source: str,
+    pinned: str,
+) -> "Publication":
+    payloads = {f"payload-{file.replace('/', '-')}": path.read_bytes() for file, path in raw.payloads.items()}
+    return publisher.publish(
+        name,
+        raw_partition(session, universe),
+        {"data.parquet": raw.frame, **payloads},
+        audit=None,
+        inputs={},
+        metadata={
+            "source": source,
+            "source_files": json.dumps(dict(raw.files), sort_keys=True),
+            "arrived": json.dumps({file: when.isoformat() for file, when in raw.arrived.items()}, sort_keys=True),
+        },
+        since=pinned,
+    )
 
-    def audit(_: "Reader") -> None:
-        raise refusal
 
-    return audit
+def _outcome(
+    publisher: "Publisher",
+    name: str,
+    session: str,
+    universes: Universes,
+    received: dict[str, tuple["RawSession", "Publication"]],
+    pinned: str,
+) -> Materialised:
+    """What Dagster is told of a session: its data version covers the universes that came earlier or pause now."""
+    before = publisher.snapshot(pinned)
+    versions = {universe: publication.data_version for universe, (_, publication) in received.items()}
+    for universe in universes.all:
+        partition = raw_partition(session, universe)
+        if universe.name not in versions and before.exists(name, partition):
+            versions[universe.name] = before.data_version(name, partition)
+    publications = [publication for _, publication in received.values()]
+    new = [publication for publication in publications if publication.published]
+    return Materialised(
+        data_version=hashlib.sha256(json.dumps(versions, sort_keys=True).encode()).hexdigest(),
+        commit=(new or publications)[-1].commit_id,
+        rows=sum(raw.frame.height for raw, _ in received.values()),
+        published=bool(new),
+        metadata={
+            "symbols": sum(raw.frame["Symbol"].n_unique() for raw, _ in received.values()),
+            "source": ", ".join(sorted(received)),
+            "source_sha256": dg.MetadataValue.json({u: dict(raw.files) for u, (raw, _) in received.items()}),
+            "left_out": dg.MetadataValue.json([skip.reason for raw, _ in received.values() for skip in raw.skips]),
+            "lake_paths": dg.MetadataValue.json([path for publication in publications for path in publication.paths]),
+        },
+    )
+
+
+def _paused(deliveries: Deliveries) -> list[str]:
+    return [f"universe {universe} pauses: {down}" for universe, down in deliveries.paused.items()]
+
+
+def _vendors_evaluation(name: str, deliveries: Deliveries) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        dg.AssetKey(name),
+        VENDORS_CHECK,
+        passed=not deliveries.paused,
+        severity=dg.AssetCheckSeverity.ERROR,
+        blocking=False,
+        description="; ".join(_paused(deliveries)) or "every vendor delivered",
+        metadata={"figure": f"{len(deliveries.paused)} universes paused", "limit": "0"},
+    )

@@ -12,6 +12,7 @@ import polars as pl
 from resources.configurable import AlertsResource, BrokerResource, ClockResource, LakeResource, LedgerResource
 from resources.lake.errors import Overtaken
 from trading.errors import ConfigError, OrderError
+from trading_assets.adjusted import Actions
 from trading_assets.bars import BAR_ASSETS
 from trading_assets.code_version import platform_version
 from trading_assets.configured import account as load_account
@@ -33,6 +34,7 @@ from trading_assets.pins import Pins
 from trading_assets.publications import contract_audit, materialised
 from trading_assets.settings import Settings
 from trading_assets.stages import stage_at
+from trading_assets.universes import load_universes
 
 if TYPE_CHECKING:
     from resources.lake.publish import Publisher
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from trading.orders import OrderIntent
     from trading.ports.alerts import AlertSink
     from trading.risk import Breach
+    from trading.sessions import SessionCalendar
     from trading.variants import Variant
 
 NAMES = ("order_batch", "order_routing", "reconciliation", "portfolio_worth")
@@ -66,7 +69,7 @@ def order_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition) -
             group="orders",
             description="Order intents of an account from the signals of the variants that stand on its stage: OCO "
             "brackets, sized and rounded by the replay's own code, each with its lineage. Also as CSV, a row a leg.",
-            deps=["signals", "promotion_decision", *bars],
+            deps=["signals", "promotion_decision", "corporate_actions", *bars],
         ),
         spec(
             "order_routing",
@@ -146,6 +149,8 @@ class TradingDesk:
 
     def __post_init__(self) -> None:
         self.history = History(self.publisher.snapshot())
+        self.actions = Actions.at(self.history.snapshot)
+        self.universes = load_universes(self.settings)
         self._pins = Pins(self.publisher.lake)
         self.steps: Mapping[str, Callable[[str, dt.date], Materialised | Skipped]] = {
             "order_batch": self.build,
@@ -161,6 +166,8 @@ class TradingDesk:
         config = load_account(self.settings, account)
         if session not in self.history.sessions("m1_bars"):
             return Skipped(f"session {session} has no bars on main")
+        if not self._calendar(config).is_session(session):
+            return Skipped(f"{session} is no session of {self._calendar(config).name}, where {account} trades")
         built: list[OrderIntent] = []
         notes: dict[str, str] = {}
         reads: dict[str, str] = {}
@@ -211,7 +218,6 @@ class TradingDesk:
         """Send the batch and play the session at the broker."""
         from resources.router import Router
         from trading.orders import intents_from_batch
-        from trading.sessions import get_calendar
 
         config = load_account(self.settings, account)
         partition = {"session": session.isoformat(), "account": account}
@@ -224,7 +230,7 @@ class TradingDesk:
             return Skipped(f"order_batch of {account} {session} is not on main: materialise it first")
         variants = {variant.name: variant for variant in self._variants(config)}
         bars = {name: self._session_bars(variant, session) for name, variant in variants.items()}
-        calendar = get_calendar(self.settings.calendar)
+        calendar = self._calendar(config)
         router = Router(self.ledger, self.brokers.open(config), calendar)
         report = router.route_session(config, session, intents, bars, variants)
         for breach in report.breaches:
@@ -299,14 +305,42 @@ class TradingDesk:
             raise ConfigError(f"account {config.name}: variants {', '.join(unknown)} are not in configs/runs/")
         return [load_variant(self.settings, name) for name in sorted(config.variants)]
 
+    def _calendar(self, config: "AccountConfig") -> "SessionCalendar":
+        """The calendar that the account's sessions are counted on; ConfigError where its variants trade on several."""
+        from trading.sessions import get_calendar
+
+        names = {self.universes.calendar_of(v.name, v.universe) for v in self._variants(config)}
+        if len(names) != 1:
+            raise ConfigError(
+                f"account {config.name}: its variants trade on {', '.join(sorted(names))}; an account trades on one "
+                "calendar, so give each of them an account of its own"
+            )
+        return get_calendar(names.pop())
+
+    def _signals(self, variant: "Variant", session: dt.date, calendar: "SessionCalendar") -> pl.DataFrame:
+        """The variant's signals of the session, their levels on the share count of the sessions that they trade in.
+
+        An order that would live over an ex_date in the midst of its validity is left out: its levels cannot be right on
+        both sides of it.
+        """
+        signals = self.history.frame("signals", [session], {"variant": variant.name})
+        last = session
+        for _ in range(variant.replay.valid_sessions):
+            last = calendar.next(last)
+        if last == session:
+            return signals
+        first = calendar.next(session) if variant.timeframe == "1d" else session
+        crossing = self.actions.in_force(first, last)
+        return self.actions.levels(signals, session, first).filter(~pl.col("Symbol").is_in(crossing))
+
     def _intents(
         self, config: "AccountConfig", variant: "Variant", session: dt.date, decision_id: str
     ) -> list["OrderIntent"]:
         from trading.orders import Lineage, build_intents
-        from trading.sessions import get_calendar
 
         fixed = {"variant": variant.name}
-        signals = self.history.frame("signals", [session], fixed)
+        calendar = self._calendar(config)
+        signals = self._signals(variant, session, calendar)
         capital = config.variants[variant.name].capital
         last = self.ledger.last_worth(config.name, variant.name, session)
         bars = BAR_ASSETS[variant.timeframe]
@@ -316,8 +350,8 @@ class TradingDesk:
             account=config,
             session=session,
             equity=capital if last is None else last.realised,
-            instruments=None,
-            calendar=get_calendar(self.settings.calendar),
+            instruments=self.universes.instruments(signals["Symbol"].unique()),
+            calendar=calendar,
             lineage=Lineage(
                 commits={
                     "signals": self.history.made_by("signals", session, fixed),
@@ -350,13 +384,12 @@ class TradingDesk:
     def _alert(self, account: str, session: dt.date, breach: "Breach") -> None:
         """A breaker tripped while the session was played: the router has stopped the scope, a person must know."""
         from trading.ports.alerts import Alert
-        from trading.sessions import get_calendar
 
         self.alerts.send(
             Alert(
                 title=f"Circuit breaker {breach.breaker}: {breach.scope} stopped",
                 severity="critical",
-                at=get_calendar(self.settings.calendar).close(session),
+                at=self._calendar(load_account(self.settings, account)).close(session),
                 what=f"{breach.says}. Open orders are cancelled, new ones refused; positions keep their stops",
                 asset="order_routing",
                 partition=f"{account}|{session}",

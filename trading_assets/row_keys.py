@@ -6,6 +6,7 @@ from typing import Final
 _BAR = ("Symbol", "Timestamp")
 
 KEYS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
+    ("d1_raw", "data.parquet"): _BAR,
     ("m1_raw", "data.parquet"): _BAR,  # not unique there; rows of a repeated minute are compared whole
     ("m1_bars", "refused.parquet"): _BAR,
     ("m1_bars", "report.parquet"): ("Symbol", "session"),
@@ -13,6 +14,9 @@ KEYS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
         ((name, "data.parquet") for name in ("m1_bars", "m5_bars", "m15_bars", "h1_bars", "d1_bars")), _BAR
     ),
     ("bar_quality", "data.parquet"): ("Symbol", "session"),
+    ("bar_revisions", "data.parquet"): ("session", "revision", "Symbol", "Timestamp", "column"),
+    ("bar_revisions", "revisions.parquet"): ("session", "revision"),
+    ("daily_features", "data.parquet"): ("Symbol", "session"),
     ("universe", "data.parquet"): ("Symbol", "session"),
     ("signals", "data.parquet"): _BAR,
     ("backtest", "data.parquet"): ("variant", "session", "horizon"),

@@ -27,8 +27,21 @@ _WINDOWED: list[Column] = [
     ("complete", "Boolean", "every minute of the window is present"),
 ]
 
+_RECEIVED: list[Column] = [
+    *_BAR,
+    ("source_file", "String", "file or answer that the row came from, as the source names it"),
+]
+_FIGURES: list[Column] = [
+    ("history", "Int32", "earlier sessions with a daily bar"),
+    ("last_close", "Float64", "close of the session before"),
+    ("atr", "Float64", "average true range of the sessions before, price units"),
+    ("roc", "Float64", "rate of change of the close, fraction"),
+    ("avg_volume", "Float64", "average daily volume, units"),
+    ("avg_dollar_volume", "Float64", "average of close times volume, currency"),
+]
+
 COLUMNS: dict[str, list[Column]] = {
-    "m1_raw": [*_BAR, ("source_file", "String", "file that the row came from, relative to the source folder")],
+    **dict.fromkeys(("m1_raw", "d1_raw"), _RECEIVED),
     "m1_bars": [*_BAR, _SESSION],
     **dict.fromkeys(("m5_bars", "m15_bars", "h1_bars", "d1_bars"), _WINDOWED),
     "bar_quality": [
@@ -51,17 +64,24 @@ COLUMNS: dict[str, list[Column]] = {
         ("worst_minute", _INSTANT, "where it is"),
         ("passed", "Boolean", "coverage is at least the configured minimum"),
     ],
+    "bar_revisions": [
+        _SESSION,
+        ("revision", "Int32", "counts the session's revisions from 1, oldest first"),
+        _SYMBOL,
+        ("Timestamp", _INSTANT, "start of the bar"),
+        ("change", "String", "changed, added or removed"),
+        ("column", "String", "Open, High, Low, Close or Volume"),
+        ("old", "Float64", "value before; null for an added bar"),
+        ("new", "Float64", "value after; null for a removed bar"),
+    ],
+    "daily_features": [_SYMBOL, _SESSION, *_FIGURES],
     "universe": [
         _SYMBOL,
         _SESSION,
         ("admitted", "Boolean", "may give signals in this session"),
         ("removed_by", "String", "filter that removed it; null where admitted"),
         ("reason", "String", "why, with the figure"),
-        ("history", "Int32", "earlier sessions with a daily bar"),
-        ("last_close", "Float64", "close of the session before"),
-        ("avg_volume", "Float64", "average daily volume, units"),
-        ("avg_dollar_volume", "Float64", "average of close times volume, currency"),
-        ("roc", "Float64", "rate of change of the close, fraction"),
+        *_FIGURES,
     ],
     "signals": [
         _SYMBOL,

@@ -4,7 +4,7 @@ import datetime as dt
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import yaml
@@ -17,13 +17,6 @@ CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SourceSettings(_Model):
-    """Where raw minutes come from; ``path`` is relative to the home unless absolute."""
-
-    kind: Literal["folder"] = "folder"
-    path: Path = Path("data")
 
 
 class StorageSettings(_Model):
@@ -64,11 +57,10 @@ class Settings(_Model):
     last_session: dt.date | None = None
     display_timezone: str = "Europe/Berlin"
     label: str | None = None
-    source: SourceSettings = SourceSettings()
     min_coverage: float = Field(0.95, ge=0.0, le=1.0)
     storage: StorageSettings = StorageSettings()
     promotion_policy: str = "promotion.yaml"
-    universe: str = "universe.yaml"
+    universes: str = "universes"
     alerts: AlertSettings = AlertSettings()
 
     @model_validator(mode="after")
@@ -86,8 +78,10 @@ class Settings(_Model):
         return self.storage.ledger or f"sqlite:///{self.home / 'ledger.db'}"
 
     @property
-    def source_path(self) -> Path:
-        return self.source.path if self.source.path.is_absolute() else self.home / self.source.path
+    def universes_dir(self) -> Path:
+        """The home's own folder of universes where it has one, else that of the configs."""
+        own = self.home / self.universes
+        return own if own.is_dir() else self.configs / self.universes
 
     @property
     def dagster_home(self) -> Path:

@@ -10,6 +10,8 @@ import yaml
 from resources.sources.synthetic_package import write_package
 from trading.synthetic import Injection, SyntheticMarket
 
+_DEMO_FILTERS = Path(__file__).parents[2] / "configs" / "demo" / "universe.yaml"
+
 
 def make_home(
     home: Path,
@@ -31,8 +33,10 @@ def make_home(
         "first_session": market.sessions[0].isoformat(),
         "last_session": market.sessions[-1].isoformat(),
         "promotion_policy": "demo/promotion.yaml",
-        "universe": "demo/universe.yaml",
         **(settings or {}),
     }
+    universe = {"source": {"kind": "folder", "path": "data"}, **yaml.safe_load(_DEMO_FILTERS.read_text())}
+    (home / "universes").mkdir(exist_ok=True)
+    (home / "universes" / "demo.yaml").write_text(yaml.safe_dump(universe, sort_keys=False))
     (home / "platform.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     return market.sessions

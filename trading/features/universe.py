@@ -1,7 +1,7 @@
-"""Which Symbols may give signals in a session, from daily bars of earlier sessions only."""
+"""Which Symbols may give signals in a session, from figures known before its open."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trading.contracts import Rule, register, require_columns, sorted_unique, table, violation
 from trading.errors import DataError
-from trading.sessions import SessionCalendar, get_calendar
+from trading.features.daily import FEATURES_SCHEMA, FIGURES, FeatureWindows
 
 if TYPE_CHECKING:
     from pandera.polars import DataFrameSchema
@@ -22,24 +22,15 @@ UNIVERSE_SCHEMA: Mapping[str, Any] = MappingProxyType(
         "admitted": pl.Boolean,
         "removed_by": pl.String,
         "reason": pl.String,
-        "history": pl.Int32,
-        "last_close": pl.Float64,
-        "avg_volume": pl.Float64,
-        "avg_dollar_volume": pl.Float64,
-        "roc": pl.Float64,
+        **{name: dtype for name, dtype in FEATURES_SCHEMA.items() if name not in ("Symbol", "session")},
     }
 )
 
-_DAILY: Mapping[str, Any] = {"Symbol": pl.String, "Close": pl.Float64, "Volume": pl.Int64, "session": pl.Date}
 _BLACKOUT: Mapping[str, Any] = {"Symbol": pl.String, "first": pl.Date, "last": pl.Date}
-_DEFAULT_SESSIONS = 20
+_DEFAULT = FeatureWindows()
 
 Missing = Literal["admit", "remove"]
-Ranking = Literal["avg_volume", "avg_dollar_volume", "last_close", "roc"]
-
-
-class LookAheadError(DataError):
-    """Data of the session itself, or later, was given where only the past may be used."""
+Ranking = Literal["avg_volume", "avg_dollar_volume", "last_close", "roc", "atr"]
 
 
 class _Filter(BaseModel):
@@ -54,7 +45,7 @@ class MinAverageVolume(_Filter):
     """
 
     kind: Literal["min_average_volume"]
-    sessions: int = Field(_DEFAULT_SESSIONS, ge=1)
+    sessions: int = Field(_DEFAULT.volume, ge=1)
     minimum: float = Field(ge=0, allow_inf_nan=False)
 
 
@@ -78,7 +69,7 @@ class RateOfChange(_Filter):
     """
 
     kind: Literal["rate_of_change"]
-    sessions: int = Field(_DEFAULT_SESSIONS, ge=1)
+    sessions: int = Field(_DEFAULT.roc, ge=1)
     minimum: float | None = Field(None, allow_inf_nan=False)
     maximum: float | None = Field(None, allow_inf_nan=False)
 
@@ -115,11 +106,13 @@ class UniverseConfig(BaseModel):
     """A chain of filters, applied in order; each kind at most once.
 
     ``on_missing`` of a filter says what a Symbol with too little history gets; ``remove`` by default.
+    ``atr_sessions`` is the window of the average true range, which no filter sets.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     filters: tuple[Filter, ...] = ()
+    atr_sessions: int = Field(_DEFAULT.atr, ge=1)
 
     @model_validator(mode="after")
     def _distinct(self) -> "UniverseConfig":
@@ -130,67 +123,42 @@ class UniverseConfig(BaseModel):
         return self
 
     @property
-    def sessions_needed(self) -> int:
-        """How many sessions before the one decided have to be given; 0 where no filter reads bars."""
-        if all(isinstance(f, Blackout) for f in self.filters):
-            return 0
-        return max(self.volume_sessions, self.roc_sessions + 1)
-
-    @property
-    def volume_sessions(self) -> int:
-        found = [f.sessions for f in self.filters if isinstance(f, MinAverageVolume)]
-        return found[0] if found else _DEFAULT_SESSIONS
-
-    @property
-    def roc_sessions(self) -> int:
-        found = [f.sessions for f in self.filters if isinstance(f, RateOfChange)]
-        return found[0] if found else _DEFAULT_SESSIONS
+    def windows(self) -> FeatureWindows:
+        """The windows that the filters ask for; the usual ones for figures that no filter names a window of."""
+        volume = [f.sessions for f in self.filters if isinstance(f, MinAverageVolume)]
+        roc = [f.sessions for f in self.filters if isinstance(f, RateOfChange)]
+        return FeatureWindows(
+            atr=self.atr_sessions, volume=volume[0] if volume else _DEFAULT.volume, roc=roc[0] if roc else _DEFAULT.roc
+        )
 
 
 def build_universe(
-    d1_bars_before: pl.DataFrame,
-    symbols: Sequence[str],
-    session: dt.date,
-    config: UniverseConfig,
-    blackout: pl.DataFrame | None = None,
-    *,
-    calendar: str = "XNYS",
+    features: pl.DataFrame, session: dt.date, config: UniverseConfig, blackout: pl.DataFrame | None = None
 ) -> pl.DataFrame:
     """Symbols admitted to ``session``, with the filter and reason that removed each other one.
 
-    Sessions are counted on the calendar, so that a Symbol that stopped trading does not qualify with old
-    bars.
-
     Args:
-        d1_bars_before: daily bars, at least Symbol, Close, Volume, session, all of sessions before
-            ``session``, raw prices; no columns at all where there is no history.
-        symbols: candidates.
-        session: a session of ``calendar``.
+        features: one row per candidate, from :func:`trading.features.daily.daily_features` with the windows of ``config``.
+        session: the session decided; that of every row.
         config: the chain.
-        blackout: Symbol, first, last (Dates, both included); needed where the chain has a ``blackout``
-            filter.
-        calendar: of the candidates.
+        blackout: Symbol, first, last (Dates, both included); needed where the chain has a ``blackout`` filter.
 
     Returns:
-        One row per candidate, sorted by Symbol, columns of ``UNIVERSE_SCHEMA``: history counts the daily bars
-        given; roc is a share (0.05 = 5 %); figures are null with too little history; removed_by and reason
-        are null for admitted ones.
+        One row per candidate, sorted by Symbol, columns of ``UNIVERSE_SCHEMA``: the figures it was judged by; removed_by
+        and reason are null for admitted ones.
 
     Raises:
-        LookAheadError: a bar of ``session`` or later.
-        DataError: ``session`` is none, a wrong column, a bar twice, or the blackout list is missing.
+        DataError: features of another session, a wrong column, or the blackout list is missing.
     """
-    exchange = get_calendar(calendar)
-    if not exchange.is_session(session):
-        raise DataError(f"universe: {session} is no session of {exchange.name}")
-    daily = _daily(d1_bars_before, session)
+    require_columns(features, FEATURES_SCHEMA, "daily_features", where=f"universe of {session}", extra=True)
+    others = features.filter(pl.col("session") != session)
+    if others.height:
+        raise DataError(f"universe of {session}: {others.height} rows of features are of {others['session'][0]}")
     banned = _banned(blackout, session, config)
-    state = _features(daily, symbols, session, config, exchange).with_columns(
-        removed_by=pl.lit(None, pl.String), reason=pl.lit(None, pl.String)
-    )
+    state = features.sort("Symbol").with_columns(removed_by=pl.lit(None, pl.String), reason=pl.lit(None, pl.String))
     for chosen in config.filters:
         state = _apply(state, chosen, banned)
-    return state.with_columns(session=pl.lit(session, pl.Date), admitted=pl.col("removed_by").is_null()).select(
+    return state.with_columns(admitted=pl.col("removed_by").is_null()).select(
         pl.col(name).cast(dtype) for name, dtype in UNIVERSE_SCHEMA.items()
     )
 
@@ -199,25 +167,6 @@ def removals(universe: pl.DataFrame) -> dict[str, int]:
     """How many Symbols each filter removed, by filter name."""
     counts = universe.filter(~pl.col("admitted")).group_by("removed_by").len().sort("removed_by")
     return dict(counts.iter_rows())
-
-
-def _daily(frame: pl.DataFrame, session: dt.date) -> pl.DataFrame:
-    if not frame.width:
-        return pl.DataFrame(schema=dict(_DAILY))
-    require_columns(frame, _DAILY, "bars", where="universe", extra=True)
-    ahead = frame.filter(pl.col("session") >= session)
-    if ahead.height:
-        latest = ahead["session"].sort()[-1]
-        raise LookAheadError(
-            f"universe of {session}: {ahead.height} daily bars are of that session or later, up to {latest}; "
-            "only earlier sessions are known at its open"
-        )
-    daily = frame.select(*_DAILY)
-    twice = daily.filter(daily.select("Symbol", "session").is_duplicated())
-    if twice.height:
-        says = "a Symbol has one daily bar per session"
-        raise violation("bars", "sorted_unique", says, rows=twice, where=f"universe of {session}")
-    return daily
 
 
 def _banned(blackout: pl.DataFrame | None, session: dt.date, config: UniverseConfig) -> frozenset[str]:
@@ -234,35 +183,6 @@ def _banned(blackout: pl.DataFrame | None, session: dt.date, config: UniverseCon
         raise violation("blackout", "period", "Symbol, first and last are needed, first <= last", rows=bad)
     on = blackout.filter((pl.col("first") <= session) & (pl.col("last") >= session))
     return frozenset(on["Symbol"].to_list())
-
-
-def _features(
-    daily: pl.DataFrame,
-    symbols: Iterable[str],
-    session: dt.date,
-    config: UniverseConfig,
-    exchange: SessionCalendar,
-) -> pl.DataFrame:
-    before = [exchange.previous(session)]
-    for _ in range(max(config.volume_sessions, config.roc_sessions + 1) - 1):
-        before.append(exchange.previous(before[-1]))
-    last, base = before[0], before[config.roc_sessions]
-    window = before[: config.volume_sessions]
-    in_window = pl.col("session").is_in(window)
-    full = in_window.sum() == len(window)
-    at_last, at_base = (pl.col("Close").filter(pl.col("session") == day).first() for day in (last, base))
-    dollars = (pl.col("Close") * pl.col("Volume")).filter(in_window).mean()
-    figures = daily.group_by("Symbol").agg(
-        history=pl.len(),
-        last_close=at_last,
-        avg_volume=pl.when(full).then(pl.col("Volume").filter(in_window).mean()),
-        avg_dollar_volume=pl.when(full).then(dollars),
-        roc=at_last / at_base - 1.0,
-    )
-    candidates = pl.DataFrame({"Symbol": sorted(set(symbols))}, schema={"Symbol": pl.String})
-    return candidates.join(figures, on="Symbol", how="left", maintain_order="left").with_columns(
-        pl.col("history").fill_null(0)
-    )
 
 
 def _apply(state: pl.DataFrame, chosen: Filter, banned: frozenset[str]) -> pl.DataFrame:
@@ -323,9 +243,8 @@ def _contract() -> "DataFrameSchema":
         pl.col("admitted") == (pl.col("removed_by").is_null() & pl.col("reason").is_null()),
         "a removed Symbol has removed_by and reason, an admitted one has neither",
     )
-    figures = ["last_close", "avg_volume", "avg_dollar_volume", "roc"]
     rules = [told, sorted_unique("Symbol")]
-    return table("universe", UNIVERSE_SCHEMA, rules=rules, nullable=["removed_by", "reason", *figures])
+    return table("universe", UNIVERSE_SCHEMA, rules=rules, nullable=["removed_by", "reason", *FIGURES])
 
 
 register("universe", _contract)

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from trading.contracts import validate
 from trading.errors import ContractViolation, DataError
-from trading.features.universe import LookAheadError, UniverseConfig, build_universe, removals
+from trading.features.daily import FeatureWindows, LookAheadError, daily_features
+from trading.features.universe import UniverseConfig, build_universe, removals
 from trading.sessions import get_calendar
 
 SESSION = dt.date(2023, 11, 24)  # Friday after Thanksgiving: the session before is Wednesday the 22nd
@@ -18,12 +19,15 @@ def _daily(symbol: str, closes: list[float], volumes: list[int] | None = None) -
     """The last ``len(closes)`` sessions before SESSION."""
     days = DAYS[-len(closes) :]
     volumes = volumes or [1000] * len(closes)
-    return pl.DataFrame({"Symbol": symbol, "Close": closes, "Volume": volumes, "session": days})
+    return pl.DataFrame(
+        {"Symbol": symbol, "High": closes, "Low": closes, "Close": closes, "Volume": volumes, "session": days}
+    )
 
 
 def _build(daily: pl.DataFrame, symbols: list[str], *filters: dict[str, Any], **more: Any) -> pl.DataFrame:
     config = UniverseConfig.model_validate({"filters": filters})
-    return validate(build_universe(daily, symbols, SESSION, config, **more), "universe")
+    features = validate(daily_features(daily, symbols, SESSION, config.windows), "daily_features")
+    return validate(build_universe(features, SESSION, config, **more), "universe")
 
 
 def _state(universe: pl.DataFrame) -> dict[str, str | None]:
@@ -87,7 +91,8 @@ def test_bounds_are_inclusive(chosen: dict[str, Any], kept: list[str]) -> None:
         config = UniverseConfig.model_validate(
             {"filters": [{"kind": "rate_of_change", "sessions": 1, "minimum": -1.0}, chosen]}
         )
-        universe = build_universe(daily, ["A", "B", "C"], SESSION, config)
+        features = daily_features(daily, ["A", "B", "C"], SESSION, config.windows)
+        universe = build_universe(features, SESSION, config)
     assert universe.filter("admitted")["Symbol"].to_list() == kept
 
 
@@ -158,7 +163,7 @@ def test_no_filter_admits_all_and_no_history_needs_no_columns() -> None:
 
 def test_a_holiday_has_no_universe() -> None:
     with pytest.raises(DataError, match="no session of XNYS"):
-        build_universe(pl.DataFrame(), ["A"], dt.date(2023, 11, 23), UniverseConfig())
+        daily_features(pl.DataFrame(), ["A"], dt.date(2023, 11, 23))
 
 
 def test_a_doubled_daily_bar_is_refused() -> None:
@@ -184,15 +189,20 @@ def test_wrong_configurations_are_refused(filters: list[dict[str, Any]]) -> None
         UniverseConfig.model_validate({"filters": filters})
 
 
-def test_sessions_needed() -> None:
-    def needed(*filters: dict[str, Any]) -> int:
-        return UniverseConfig.model_validate({"filters": filters}).sessions_needed
+def test_the_filters_say_over_which_windows() -> None:
+    def windows(*filters: dict[str, Any], **more: int) -> FeatureWindows:
+        return UniverseConfig.model_validate({"filters": filters, **more}).windows
 
-    assert needed() == 0
-    assert needed({"kind": "blackout"}) == 0
+    assert windows() == FeatureWindows(atr=14, roc=20, volume=20)
     volume, change = (
         {"kind": "min_average_volume", "sessions": 40, "minimum": 1},
         {"kind": "rate_of_change", "sessions": 60, "minimum": 0},
     )
-    assert needed(volume) == 40
-    assert needed(volume, change) == 61
+    assert windows(volume, atr_sessions=5) == FeatureWindows(atr=5, roc=20, volume=40)
+    assert (windows(volume).reach, windows(volume, change).reach, windows(atr_sessions=90).reach) == (40, 61, 91)
+
+
+def test_features_of_another_session_decide_nothing() -> None:
+    later = dt.date(2023, 11, 27)
+    with pytest.raises(DataError, match="1 rows of features are of 2023-11-27"):
+        build_universe(daily_features(_daily("A", [10.0]), ["A"], later), SESSION, UniverseConfig())
