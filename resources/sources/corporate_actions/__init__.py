@@ -1,0 +1,1 @@
+"""Sources of corporate actions: files of one's own, factor files, and vendors over HTTP."""
