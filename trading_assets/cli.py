@@ -32,6 +32,11 @@ _COMMANDS = {
     ),
     "lake": ("trading_assets.commands.lake", "lake", "look into the versioned storage"),
     "ledger": ("trading_assets.commands.ledger", "ledger", "look into the record of orders and money"),
+    "revisions": (
+        "trading_assets.commands.revisions",
+        "revisions",
+        "bars that came again with other values, and who used the old ones",
+    ),
     "query": ("trading_assets.commands.query", "query", "SQL on the warehouse, now or as of a commit"),
 }
 

@@ -106,7 +106,7 @@ def users_of_old_bars(
     session: dt.date,
     *,
     confirmed: Confirmations = lambda *_: (),
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> OldBarsUsers:
     """Backtests on ``main``, and decisions and orders in the ledger, that rest on older bars of ``session``.
 
@@ -115,7 +115,7 @@ def users_of_old_bars(
         ledger: of the same installation.
         session: whose bars.
         confirmed: see :data:`Confirmations`; without it, what came out the same from the new bars is listed still.
-        progress: called with the number of commits read so far.
+        progress: called with the number of commits read so far, and about how many there are.
     """
     from resources.lake.reading import Snapshot
     from resources.lake.revisions import Timeline, versions

@@ -251,6 +251,7 @@ def revision_checks() -> list[dg.AssetChecksDefinition]:
             metadata={
                 "figure": figure(found),
                 "limit": "0 rows",
+                "command": f"trading revisions show {min(used)}",
                 "revisions": dg.MetadataValue.json(
                     [
                         {"session": str(day), "commit_before": before, "commit_after": after}

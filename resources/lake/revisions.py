@@ -20,7 +20,8 @@ class Version:
 
     Attributes:
         commit: the one that brought it.
-        checksum: of the data file; "" where this commit removed it; None where retention took the content.
+        checksum: of the data file; "" where this commit removed it; None where it is not known: the only version is not
+            looked at, and of an old one retention may have taken the content.
     """
 
     commit: Commit
@@ -43,7 +44,10 @@ def versions(snapshot: Snapshot, dataset: str, partition: PartitionKey) -> list[
     """
     path = object_path(dataset, partition)
     found: list[Version] = []
-    for commit in reversed(all_changes(snapshot, dataset, partition)):
+    changes = all_changes(snapshot, dataset, partition)
+    if len(changes) == 1:
+        return [Version(changes[0], None)]
+    for commit in reversed(changes):
         version = Version(commit, _checksum(snapshot, commit.id, path))
         if found and version.holds_the_same_as(found[-1]):
             continue
@@ -66,15 +70,17 @@ class Timeline:
     Args:
         snapshot: where it ends.
         since: the commit that it begins with.
-        progress: called with the commits read so far, now and then.
+        progress: called now and then with the commits read so far, and about how many there are, by their times.
     """
 
-    def __init__(self, snapshot: Snapshot, since: str, progress: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(self, snapshot: Snapshot, since: str, progress: Callable[[int, int], None] = lambda *_: None) -> None:
         commits: list[Commit] = []
+        newest, oldest = (snapshot.lake.get_commit(ref).created for ref in (snapshot.ref, since))
         for commit in snapshot.lake.log(snapshot.ref, first_parent=True):
             commits.append(commit)
             if len(commits) % _COMMITS_A_REPORT == 0:
-                progress(len(commits))
+                covered = (newest - commit.created) / (newest - oldest) if newest > oldest else 1.0
+                progress(len(commits), round(len(commits) / max(covered, 0.01)))
             if commit.id == since:
                 break
         commits.reverse()
