@@ -22,21 +22,26 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def check_header(path: Path, shown: str, form: FileFormat = STRICT) -> None:
+def check_header(path: Path, shown: str, form: FileFormat = STRICT) -> pl.Schema:
     """Refuse a file whose columns or types are wrong, without reading its rows.
+
+    Returns:
+        The file's columns; all text in a CSV file.
 
     Raises:
         SourceFileRefused: naming the column and what would be right.
     """
     if path.suffix == ".csv":
-        _check_names(_csv_header(path, shown, form), shown, form)
-        return
+        names = _csv_header(path, shown, form)
+        _check_names(names, shown, form)
+        return pl.Schema(dict.fromkeys(names, pl.String()))
     try:
         schema = pl.Schema(pl.read_parquet_schema(path))
     except _UNREADABLE as error:
         raise _unreadable(shown, error) from None
     _check_names(list(schema), shown, form)
     _check_types(schema, shown, form)
+    return schema
 
 
 def count_rows(path: Path, shown: str) -> int:
@@ -76,10 +81,11 @@ def read_bars(
         SourceFileRefused: unreadable, truncated, wrong columns or types, a time that is missing or cannot be told, a broken
             CSV line (named by its number), a fractional Volume.
     """
-    check_header(path, shown, form)
+    schema = check_header(path, shown, form)
     is_csv = path.suffix == ".csv"
+    wanted = _wanted(schema, form, all_columns=prices or is_csv)
     place = FileRows(shown, lines=is_csv, first=rows[0] if rows else 0)
-    frame = _read_csv(path, shown, form) if is_csv else _read_parquet(path, shown, form, rows, prices)
+    frame = _read_csv(path, shown, form, wanted) if is_csv else _read_parquet(path, shown, wanted, rows)
     frame = frame if rows is None or not is_csv else frame.slice(*rows)
     own = form.symbol_column
     if own is not None and own in frame.columns:
@@ -92,13 +98,11 @@ def read_bars(
     if is_csv:
         frame = frame.with_columns(_number(frame[name], form, place) for name in dict.fromkeys(figures))
     volume = form.figures["Volume"]
-    columns = [times]
-    if volume in figures:
-        columns.append(_whole(frame[volume], form, place).alias("Volume"))
+    whole = [_whole(frame[volume], form, place).alias("Volume")] if volume in figures else []
     if not prices:
-        return pl.DataFrame(columns[:1])
+        return times.to_frame()
     ours = frame.select(_price(frame.schema[form.figures[name]], form, name) for name in PRICES)
-    return pl.DataFrame([columns[0], *ours, columns[1]])
+    return pl.DataFrame([times, *ours, *whole])
 
 
 def _price(dtype: pl.DataType, form: FileFormat, name: str) -> pl.Expr:
@@ -141,16 +145,20 @@ def _check_types(schema: pl.Schema, shown: str, form: FileFormat) -> None:
         raise SourceFileRefused(shown, f"column {own} must be text, it is {schema[own]}")
 
 
-def _read_parquet(path: Path, shown: str, form: FileFormat, rows: tuple[int, int] | None, prices: bool) -> pl.DataFrame:
+def _wanted(schema: pl.Schema, form: FileFormat, *, all_columns: bool) -> list[str]:
+    """The file's columns to read: all that are needed, or only those in which a row can be wrong."""
+    wanted = _needed(form) if all_columns else list(form.time_columns)
+    volume, own = form.figures["Volume"], form.symbol_column
+    if not all_columns and not schema[volume].is_integer():
+        wanted.append(volume)
+    if own is not None and own in schema:
+        wanted.append(own)
+    return list(dict.fromkeys(wanted))
+
+
+def _read_parquet(path: Path, shown: str, wanted: list[str], rows: tuple[int, int] | None) -> pl.DataFrame:
     try:
-        scan = pl.scan_parquet(path, hive_partitioning=False)
-        schema = scan.collect_schema()
-        wanted = _needed(form) if prices else list(form.time_columns)
-        if not prices and not schema[form.figures["Volume"]].is_integer():
-            wanted.append(form.figures["Volume"])
-        if form.symbol_column in schema:
-            wanted.append(str(form.symbol_column))
-        scan = scan.select(*dict.fromkeys(wanted))
+        scan = pl.scan_parquet(path, hive_partitioning=False).select(wanted)
         return (scan if rows is None else scan.slice(*rows)).collect()
     except _UNREADABLE as error:
         raise _unreadable(shown, error) from None
@@ -170,17 +178,14 @@ def _csv_header(path: Path, shown: str, form: FileFormat) -> list[str]:
         raise _unreadable(shown, error) from None
 
 
-def _read_csv(path: Path, shown: str, form: FileFormat) -> pl.DataFrame:
-    """The columns that are needed, as stripped text."""
+def _read_csv(path: Path, shown: str, form: FileFormat, wanted: list[str]) -> pl.DataFrame:
+    """The ``wanted`` columns as stripped text."""
     try:
         text = pl.read_csv(path, infer_schema=False, encoding="utf8", separator=form.separator)
     except _UNREADABLE as error:
         raise _broken_line(path, shown, form) or _unreadable(shown, error) from None
-    needed = _needed(form)
-    own = form.symbol_column
-    kept = [*needed, own] if own is not None and own in text.columns else needed
-    text = text.select(pl.col(name).fill_null("").str.strip_chars() for name in dict.fromkeys(kept))
-    if text.select(pl.any_horizontal((pl.col(needed) == "").any())).item():
+    text = text.select(pl.col(name).fill_null("").str.strip_chars() for name in wanted)
+    if text.select(pl.any_horizontal((pl.all() == "").any())).item():
         broken = _broken_line(path, shown, form)
         if broken:
             raise broken
