@@ -76,7 +76,7 @@ def alerts_of_run(
             figure=str(metadata.get("figure", "")),
             limit=str(metadata.get("limit", "")) if "figure" in metadata else "",
             link=link,
-            command=_command(asset, check.partition or "", run.tags),
+            command=str(metadata.get("command", "")) or _command(asset, check.partition or "", run.tags),
             dedupe_key=f"check/{run.run_id}/{asset}/{check.check_name}/{check.partition or ''}",
         )
     if run.status is not dg.DagsterRunStatus.FAILURE:

@@ -35,6 +35,7 @@ from trading_assets.orders import order_assets  # noqa: E402
 from trading_assets.partitions import by_account, by_variant, session_partitions  # noqa: E402
 from trading_assets.promotion import promotion_assets  # noqa: E402
 from trading_assets.reports import report_assets  # noqa: E402
+from trading_assets.revisions import revision_assets, revision_checks  # noqa: E402
 from trading_assets.safety import safety_definitions  # noqa: E402
 from trading_assets.settings import Settings  # noqa: E402
 from trading_assets.signals import signal_assets  # noqa: E402
@@ -58,6 +59,7 @@ def build_defs(settings: Settings, *, overrides: Mapping[str, Any] | None = None
         *market_data_assets(settings, sessions),
         *minute_assets(settings, sessions),
         *bar_assets(settings, sessions),
+        *revision_assets(sessions),
         *feature_assets(settings, sessions),
         *signal_assets(settings, session_variant),
         *backtest_assets(settings, session_variant),
@@ -79,7 +81,11 @@ def build_defs(settings: Settings, *, overrides: Mapping[str, Any] | None = None
     safety = safety_definitions(settings, jobs)
     return dg.Definitions(
         assets=assets,
-        asset_checks=[*(refusals_fail_the_run(name) for name in contracted), *quality_checks(settings)],
+        asset_checks=[
+            *(refusals_fail_the_run(name) for name in contracted),
+            *quality_checks(settings),
+            *revision_checks(),
+        ],
         jobs=[*jobs.values(), *safety.jobs],
         schedules=[daily_schedule(jobs[MARKET_DATA_JOB], sessions), *safety.schedules],
         sensors=[
