@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 import polars as pl
 from pydantic import Field, StringConstraints, model_validator
 
-from resources.sources.config import SourceConfig
+from resources.sources.config import ActionsConfig, SourceConfig
 from trading.errors import ConfigError
 from trading.features.universe import UniverseConfig
 from trading.instruments import SYMBOL_PATTERN, Instrument
@@ -30,6 +30,7 @@ class Universe(UniverseConfig):
         symbols: which; null takes all that the source has, in one universe of an installation at most.
         source: where its minutes come from; null for daily series alone, such as benchmarks.
         daily: where the vendor's own daily bars come from, to hold the minutes against.
+        corporate_actions: where its splits and dividends come from; null: prices are taken as they are.
         instruments: ticks, lots and currency by Symbol; ``default`` holds for the others.
         filters, atr_sessions: see :class:`UniverseConfig`.
         blackout_file: CSV beside the universe's file, columns Symbol,first,last, for the ``blackout`` filter.
@@ -40,6 +41,7 @@ class Universe(UniverseConfig):
     symbols: tuple[Symbol, ...] | None = Field(None, min_length=1)
     source: SourceConfig | None = None
     daily: SourceConfig | None = None
+    corporate_actions: ActionsConfig | None = None
     instruments: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     blackout_file: str | None = None
 

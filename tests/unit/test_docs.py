@@ -6,12 +6,13 @@ import shlex
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import polars as pl
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from trading.accounts import AccountConfig, BreakerLimits, Limits
 from trading.errors import TradingError
@@ -21,7 +22,8 @@ from trading.strategies import Params, Strategy, check_causality, get_strategy, 
 from trading.synthetic import SyntheticMarket
 from trading.variants import Variant
 from trading_assets.cli import trading
-from trading_assets.settings import AlertSettings, Settings, SourceSettings, StorageSettings
+from trading_assets.settings import AlertSettings, Settings, StorageSettings
+from trading_assets.universes import Universe
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -122,7 +124,7 @@ def test_the_reference_has_every_command_and_option(path: str, command: click.Co
 
 
 SETTINGS: list[tuple[str, type[Any]]] = [
-    ("", Settings), ("source.", SourceSettings), ("storage.", StorageSettings), ("alerts.", AlertSettings),
+    ("", Settings), ("storage.", StorageSettings), ("alerts.", AlertSettings),
     ("", AccountConfig), ("", Limits), ("", BreakerLimits),
 ]  # fmt: skip
 
@@ -130,9 +132,30 @@ SETTINGS: list[tuple[str, type[Any]]] = [
 @pytest.mark.parametrize(("prefix", "model"), SETTINGS, ids=lambda value: getattr(value, "__name__", ""))
 def test_the_reference_has_every_setting(prefix: str, model: type[Any]) -> None:
     text = (DOCS / "reference" / "settings.md").read_text()
-    groups = {"home", "configs", "name", "source", "storage", "alerts", "limits", "breakers"}
+    groups = {"home", "configs", "name", "storage", "alerts", "limits", "breakers"}
     missing = [name for name in model.model_fields if name not in groups and f"`{prefix}{name}`" not in text]
     assert not missing
+
+
+def _kinds(annotation: Any) -> list[type[BaseModel]]:
+    """The models of a discriminated union."""
+    return [kind for part in get_args(annotation) for kind in _kinds(part)] or (
+        [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
+    )
+
+
+def test_the_reference_has_every_key_of_a_universe_and_of_its_sources() -> None:
+    text = (DOCS / "reference" / "universes.md").read_text()
+    assert not [name for name in Universe.model_fields if name != "name" and f"`{name}`" not in text]
+    for feed in ("source", "daily", "corporate_actions"):
+        kinds = _kinds(Universe.model_fields[feed].annotation)
+        assert kinds
+        for kind in kinds:
+            name = kind.model_fields["kind"].default
+            section = re.search(rf"^##+ .*`kind: {name}`.*?(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
+            assert section is not None, f"kind {name} has no section"
+            missing = [key for key in kind.model_fields if key != "kind" and f"`{key}`" not in section[0]]
+            assert not missing, (name, missing)
 
 
 def test_the_policies_keys_are_in_the_reference() -> None:

@@ -1,6 +1,6 @@
 """One run over a range: each partition its own event, data version and outcome."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -11,7 +11,7 @@ from dagster._core.storage.partition_status_cache import get_and_update_asset_st
 from trading.errors import DataError
 from trading_assets.checks import refusals_fail_the_run
 from trading_assets.dataset import contract_check
-from trading_assets.materialise import Materialised, Skipped, materialise_partitions
+from trading_assets.materialise import Materialised, Pipeline, Skipped, materialise_partitions
 
 DAYS = dg.DailyPartitionsDefinition("2023-11-20", end_date="2023-11-25")
 BAD = "2023-11-22"
@@ -64,6 +64,18 @@ def events(result: dg.ExecuteInProcessResult, asset: str) -> dict[str | None, dg
     return by_partition
 
 
+def refusals(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str | None], str]:
+    """Reason by asset and partition, of the contract checks that failed."""
+    checks = [
+        event.asset_check_evaluation_data
+        for event in result.all_events
+        if event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ]
+    failed = [check for check in checks if not check.passed]
+    assert {check.check_name for check in failed} <= {"contract"}
+    return {(check.asset_key.to_user_string(), check.partition): check.description or "" for check in failed}
+
+
 def test_one_event_a_partition_with_its_own_metadata_and_data_version() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         first = events(run(build(), instance, tags=RANGE), "first")
@@ -84,14 +96,8 @@ def test_a_refused_partition_fails_the_run_and_stops_no_other() -> None:
             status = get_and_update_asset_status_cache_value(instance, dg.AssetKey(asset), DAYS)
             assert status is not None
             assert list(status.deserialize_failed_partition_subsets(DAYS).get_partition_keys()) == [BAD]
-    failed = [
-        event.asset_check_evaluation_data
-        for event in result.all_events
-        if event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
-        and not event.asset_check_evaluation_data.passed
-    ]
-    assert [(check.check_name, check.partition) for check in failed] == [("contract", BAD)]
-    assert "High < Low" in (failed[0].description or "")
+    assert list(refusals(result)) == [("first", BAD)]
+    assert "High < Low" in refusals(result)["first", BAD]
 
 
 def test_a_single_refused_partition_fails_at_once_and_nothing_runs_downstream() -> None:
@@ -125,3 +131,74 @@ def test_an_unchanged_partition_says_so(asset: str) -> None:
     assert {day: event.metadata["published"].value for day, event in materialised.items()} == {
         "2023-11-20": False, "2023-11-21": True, "2023-11-23": True, "2023-11-24": True,
     }  # fmt: skip
+
+
+def build_pair(refused: Mapping[str, str]) -> dg.Definitions:
+    """Two assets of one step, made by a pipeline; ``refused`` is what publishing raises, by asset and day."""
+
+    @dg.multi_asset(
+        name="pair",
+        specs=[dg.AssetSpec(name, partitions_def=DAYS) for name in ("left", "right")],
+        check_specs=[contract_check("left"), contract_check("right")],
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def pair(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+        def compute(day: str) -> str | Skipped:
+            if day == "2023-11-21":
+                raise DataError(f"minutes of {day} cannot be read")
+            return Skipped("no minutes") if day == "2023-11-23" else f"content of {day}"
+
+        def publisher(name: str) -> Callable[[str, str], Materialised]:
+            def publish(day: str, content: str) -> Materialised:
+                if (reason := refused.get(f"{name} {day}")) is not None:
+                    raise DataError(reason)
+                return Materialised(f"{name} {content}", "commit", 1, True)
+
+            return publish
+
+        names = sorted(key.to_user_string() for key in context.selected_asset_keys)
+        yield from materialise_partitions(
+            context, names, lambda _: Pipeline(compute, {name: publisher(name) for name in names})
+        )
+
+    return dg.Definitions(assets=[pair])
+
+
+def test_assets_of_one_step_have_outcomes_of_their_own() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run(build_pair({"left 2023-11-22": "Low > Open"}), instance, tags=RANGE)
+    assert result.success
+    found = {
+        name: {day: (event.tags or {})[DATA_VERSION_TAG] for day, event in events(result, name).items()}
+        for name in ("left", "right")
+    }
+    assert found == {
+        name: {day: f"{name} content of {day}" for day in days}
+        for name, days in (
+            ("left", ["2023-11-20", "2023-11-24"]),
+            ("right", ["2023-11-20", "2023-11-22", "2023-11-24"]),
+        )
+    }
+    assert refusals(result) == {
+        ("left", "2023-11-21"): "minutes of 2023-11-21 cannot be read",
+        ("right", "2023-11-21"): "minutes of 2023-11-21 cannot be read",
+        ("left", "2023-11-22"): "Low > Open",
+    }
+
+
+def test_an_asset_without_a_partition_leaves_the_others_of_its_step() -> None:
+    refused = {f"left 2023-11-{day}": "Low > Open" for day in (20, 22, 24)}
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run(build_pair(refused), instance, tags=RANGE)
+    assert result.success
+    assert events(result, "left") == {}
+    assert set(events(result, "right")) == {"2023-11-20", "2023-11-22", "2023-11-24"}
+
+
+def test_one_asset_of_a_step_can_be_made_alone() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        job = build_pair({}).resolve_implicit_global_asset_job_def()
+        result = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey("right")], tags=RANGE)
+    assert events(result, "left") == {}
+    assert set(events(result, "right")) == {"2023-11-20", "2023-11-22", "2023-11-24"}

@@ -32,7 +32,7 @@ def test_home_comes_from_the_environment(tmp_path: Path) -> None:
         ("min_coverage: 1.5\n", "min_coverage"),
         ("min_covrage: 0.5\n", "min_covrage"),
         ("last_session: 2001-01-01\n", "before first_session"),
-        ("source: {kind: ftp}\n", "source.kind"),
+        ("storage: {lakes: x}\n", "storage.lakes"),
         ("- a list\n", "must hold a mapping"),
         ("a: [\n", "is not YAML"),
     ],
