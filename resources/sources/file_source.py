@@ -3,10 +3,8 @@
 import datetime as dt
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from resources.sources.bar_file import check_header, count_rows
@@ -14,35 +12,17 @@ from resources.sources.errors import SourceError, SourceFileRefused
 from resources.sources.file_content import FileContent, describe, stamp_of
 from resources.sources.file_format import STRICT, FileFormat
 from resources.sources.layout import BarFile, Listing, few
+from resources.sources.raw_session import Found, Parts, empty, holiday, notes, raw_session
 from resources.sources.session_blocks import BYTES_PER_ROW, SessionBlocks
 from resources.sources.synthetic_package import read_label
 from resources.sources.threads import each
-from trading.contracts import RAW_COLUMNS
 from trading.ports.sources import FetchProgress, RawSession, SourceProblem, SourceSkip, Step
 from trading.sessions import SessionCalendar, get_calendar
 
 CACHE_BYTES = 1 << 30
 _ONE_DAY = dt.timedelta(days=1)
 _SHOWN = 5
-
-
-@dataclass(frozen=True)
-class Found:
-    """What one file has of a session.
-
-    Attributes:
-        file: whose.
-        content: None where the file is refused.
-        refusal: why it is.
-        start: the file's row, by date, with which the session begins.
-        rows: how many.
-    """
-
-    file: BarFile
-    content: FileContent | None
-    refusal: SourceFileRefused | None
-    start: int = 0
-    rows: int = 0
+_ABSENT = "the universe wants it, and there is no file of it"
 
 
 class FileSource:
@@ -115,9 +95,7 @@ class FileSource:
     def problems(self) -> list[SourceProblem]:
         symbol = {f.shown: f.symbol for f in self._files}
         refused = [SourceProblem(s, symbol.get(s), e.reason) for s, e in sorted(self._refused.items())]
-        return refused + [
-            SourceProblem("", symbol, "is wanted, and there is no file of it") for symbol in self._absent()
-        ]
+        return refused + [SourceProblem("", name, _ABSENT) for name in self._absent()]
 
     def sessions(self, calendar: str | None = None) -> list[dt.date]:
         """Sessions with at least one row; files of many days are read for it, files of one day taken by their name."""
@@ -138,13 +116,13 @@ class FileSource:
             found = list(self._foreign)
             for file, content in self._usable(self._long, exchange):
                 if content.rows == 0:
-                    found.append(_empty(file))
+                    found.append(empty(file))
                 for day, rows in content.by_date():
                     if not exchange.is_session(day):
-                        found.append(_holiday(file, day, rows, exchange))
+                        found.append(holiday(file, day, rows, exchange))
             for file, content in self._usable(holidays, exchange):
                 assert file.day is not None
-                found.append(_holiday(file, file.day, content.rows, exchange))
+                found.append(holiday(file, file.day, content.rows, exchange))
             return found
 
     def read_session(
@@ -172,10 +150,9 @@ class FileSource:
         del session
         return found, []
 
-    def _merge(
-        self, parts: list[tuple[Found, pl.DataFrame]]
-    ) -> tuple[list[tuple[Found, pl.DataFrame]], list[SourceSkip]]:
+    def _merge(self, parts: Parts, session: dt.date) -> tuple[Parts, list[SourceSkip]]:
         """Which of the chosen files' rows are taken; all."""
+        del session
         return parts, []
 
     # -- opening --
@@ -322,79 +299,32 @@ class FileSource:
         near = self._near(session, symbols)
         self._blocks.move(session, exchange, whole=self._whole)
         self._index(near, exchange)
-        found, skips = self._choose(list(self._find(near, session, exchange)), session)
-        needed = [(f.file, f.content) for f in found if f.content is not None and f.rows]
-        refusals = [f.refusal for f in found if f.refusal is not None]
-        for file, error in self._blocks.load(needed, exchange):
-            self._refuse(file, error)
-            refusals.append(error)
-        if refusals and symbols is not None:
+        found, skips = self._loaded(near, session, exchange)
+        refusals = [one.refusal for one in found if one.refusal is not None]
+        if refusals and (symbols is not None or not any(one.rows for one in found)):
             raise refusals[0]
-        parts = []
         for one in found:
-            refusal = self._refused.get(one.file.shown)
-            if refusal is not None:
-                skips.append(SourceSkip("refused_file", one.file.shown, one.file.symbol, session, 0, refusal.reason))
-                continue
-            skips += _notes(one, session)
-            if one.rows:
-                parts.append((one, self._blocks.rows(one.file, one.start, one.rows)))
-        if refusals and not parts:
-            raise refusals[0]
-        parts, more = self._merge(parts)
-        for symbol in self._absent() if symbols is None else ():
-            more.append(
-                SourceSkip("missing_file", "", symbol, session, 0, f"{symbol} is wanted, and there is no file of it")
-            )
+            if one.refusal is None:
+                skips += notes(one, session)
+            else:
+                reason = one.refusal.reason
+                skips.append(SourceSkip("refused_file", one.file.shown, one.file.symbol, session, 0, reason))
+        parts = [(one, self._blocks.rows(one.file, one.start, one.rows)) for one in found if one.rows]
+        parts, more = self._merge(parts, session)
+        if symbols is None:
+            more += [SourceSkip("missing_file", "", name, session, 0, _ABSENT) for name in self._absent()]
         self._blocks.release(session)
-        return self._session(session, exchange, parts, [*skips, *more])
+        return raw_session(session, exchange, self.step, parts, [*skips, *more])
 
-    def _session(
-        self,
-        session: dt.date,
-        exchange: SessionCalendar,
-        parts: list[tuple[Found, pl.DataFrame]],
-        skips: list[SourceSkip],
-    ) -> RawSession:
-        parts = [(one, rows) for one, rows in parts if rows.height]
-        if not exchange.is_session(session):
-            reason = f"{session} is no session of {exchange.name}"
-            rows = sum(rows.height for _, rows in parts)
-            skips.append(SourceSkip("not_a_session", "", None, session, rows, reason))
-            parts = []
-        if not parts:
-            return RawSession(session, pl.DataFrame(schema=dict(RAW_COLUMNS)), {}, tuple(skips))
-        files = [(one.file, one.content) for one, _ in parts if one.content is not None]
-        whose = np.repeat(np.arange(len(parts)), [rows.height for _, rows in parts])
-        symbols = pl.Series("Symbol", [file.symbol for file, _ in files])
-        names = pl.Series("source_file", [file.shown for file, _ in files])
-        frame = pl.concat([rows for _, rows in parts], rechunk=True).with_columns(symbols[whose], names[whose])
-        if self.step == "1d":
-            frame = frame.with_columns(Timestamp=pl.lit(exchange.open(session), RAW_COLUMNS["Timestamp"]))
-        return RawSession(
-            session,
-            frame.select(*RAW_COLUMNS),
-            {file.shown: content.digest for file, content in files},
-            tuple(skips),
-            {file.shown: content.arrived for file, content in files},
-        )
-
-
-def _notes(found: Found, session: dt.date) -> list[SourceSkip]:
-    file, notes = found.file, []
-    if found.content is not None and found.content.rows == 0 and file.day in (None, session):
-        notes.append(_empty(file))
-    if file.day is not None and file.day != session and found.rows:
-        reason = f"rows of {session} are in the file of {file.day}; taken by their own date"
-        notes.append(SourceSkip("date_disagrees", file.shown, file.symbol, session, found.rows, reason))
-    return notes
-
-
-def _empty(file: BarFile) -> SourceSkip:
-    reason = "the file has columns but not a single row"
-    return SourceSkip("empty_file", file.shown, file.symbol, file.day, 0, reason)
-
-
-def _holiday(file: BarFile, day: dt.date, rows: int, exchange: SessionCalendar) -> SourceSkip:
-    reason = f"{day} is no session of {exchange.name}; its rows are left out"
-    return SourceSkip("not_a_session", file.shown, file.symbol, day, rows, reason)
+    def _loaded(
+        self, near: list[BarFile], session: dt.date, exchange: SessionCalendar
+    ) -> tuple[list[Found], list[SourceSkip]]:
+        """The files that the session is taken from, their rows in memory; those that fail on the way are refused ones."""
+        while True:
+            found, skips = self._choose(list(self._find(near, session, exchange)), session)
+            needed = [(one.file, one.content) for one in found if one.content is not None and one.rows]
+            failed = self._blocks.load(needed, exchange)
+            if not failed:
+                return found, skips
+            for file, error in failed:
+                self._refuse(file, error)

@@ -68,6 +68,7 @@ class Listing:
 
     def sort(self) -> "Listing":
         self.files.sort(key=lambda file: (file.symbol, file.shown))
+        self.foreign.sort(key=lambda skip: skip.file)
         return self
 
 
