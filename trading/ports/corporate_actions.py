@@ -18,11 +18,13 @@ class RawActions:
         frame: keeps the contract ``corporate_actions``.
         files: SHA-256 (hex) of every file or answer that was read, by its name in the source.
         arrived: when each of ``files`` came here, UTC.
+        refused: why the source has nothing of a Symbol that it was asked for, by Symbol.
     """
 
     frame: pl.DataFrame
     files: Mapping[str, str]
     arrived: Mapping[str, dt.datetime] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -1,0 +1,48 @@
+"""What the configurations of vendors of corporate actions have in common."""
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from resources.sources.context import SourceContext
+
+if TYPE_CHECKING:
+    from resources.sources.vendors.http import JsonRequests
+
+
+class ActionsVendorConfig(BaseModel):
+    """Settings of a vendor of corporate actions over HTTP.
+
+    Args:
+        kind: which vendor.
+        base_url: where its API is.
+        key_env: environment variable that holds the key; the key itself never stands in a file.
+        requests_per_minute: that this process sends at most; give the same figure where the same key also brings bars.
+        patience_seconds: how long one request is tried before the vendor counts as down.
+        tickers: the vendor's ticker by Symbol, where it is another.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    base_url: str
+    key_env: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    requests_per_minute: int = Field(ge=1)
+    patience_seconds: float = Field(120.0, gt=0)
+    tickers: dict[str, str] = Field(default_factory=dict)
+
+    def requests(self, context: SourceContext, *, parameter: str | None = None) -> "JsonRequests":
+        """How to ask this vendor; ``parameter`` is the query parameter of its key, None a bearer header."""
+        from resources.sources.vendors.http import JsonRequests
+        from resources.sources.vendors.pace import pace_of
+        from resources.sources.vendors.patience import Patience
+
+        return JsonRequests(
+            self.kind,
+            self.base_url,
+            variable=self.key_env,
+            key=context.env.get(self.key_env),
+            parameter=parameter,
+            pace=pace_of(f"{self.kind} {self.base_url} {self.key_env}", self.requests_per_minute),
+            patience=Patience(seconds=self.patience_seconds),
+        )
