@@ -4,8 +4,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from trading.bars import BarsRefused, ConflictingDuplicates, assemble_m1
@@ -19,12 +17,6 @@ DAY = dt.date(2023, 11, 22)
 def raw(answers: Path) -> pl.DataFrame:
     stamp = pl.col("Timestamp").str.to_datetime("%+", time_unit="us", time_zone="UTC")
     return pl.read_csv(answers / "bars_assembly_raw.csv").drop("remark").with_columns(stamp)
-
-
-def _bytes(frame: pl.DataFrame, folder: Path) -> bytes:
-    file = folder / "bars.parquet"
-    frame.write_parquet(file)
-    return file.read_bytes()
 
 
 def test_worked_report(raw: pl.DataFrame, answers: Path) -> None:
@@ -47,15 +39,6 @@ def test_bars_are_the_regular_minutes_once(raw: pl.DataFrame) -> None:
         ("AAA", dt.date(2015, 12, 24), "24 17:59", 300),
         ("AAA", dt.date(2015, 12, 28), "28 14:30", 500),
     ]
-
-
-def test_any_order_and_split_gives_the_same_bytes(raw: pl.DataFrame, tmp_path: Path) -> None:
-    whole = assemble_m1([raw])
-    for seed in range(5):
-        shuffled = raw.sample(fraction=1.0, shuffle=True, seed=seed)
-        parts = assemble_m1([shuffled[:4], shuffled[4:5].drop("source_file"), shuffled[5:]])
-        assert _bytes(parts.bars, tmp_path) == _bytes(whole.bars, tmp_path)
-        assert _bytes(parts.report, tmp_path) == _bytes(whole.report, tmp_path)
 
 
 @pytest.mark.parametrize("nothing", [[], "empty_frame"])
@@ -156,66 +139,3 @@ def test_wrong_columns_are_named_and_never_renamed(
     assert refused.value.code == code
     assert says in str(refused.value)
     assert "frame 2" in str(refused.value)
-
-
-@settings(max_examples=50, deadline=None)
-@given(data=st.data())
-def test_counts_add_up_for_any_mixture(data: st.DataObject) -> None:
-    from trading.sessions import get_calendar
-
-    offsets = data.draw(st.lists(st.integers(-400, 800), min_size=1, max_size=60))
-    start = get_calendar("XNYS").open(DAY)
-    stamps = [start + dt.timedelta(minutes=i) for i in offsets]
-    raw = pl.DataFrame({"Symbol": "AAA", "Timestamp": stamps}).with_columns(
-        pl.col("Timestamp").cast(pl.Datetime("us", "UTC")),
-        *(pl.lit(9.99).alias(name) for name in ("Open", "High", "Low", "Close")),
-        Volume=pl.lit(7, pl.Int64),
-    )
-    assembled = assemble_m1([raw])
-    report = assembled.report
-    assert report["rows_in"].sum() == len(offsets)
-    assert report["exact_duplicates"].sum() == len(offsets) - len(set(offsets))
-    assert assembled.bars.height == len({i for i in offsets if 0 <= i < 390}) == report["minutes_present"].sum()
-    assert report["rows_outside_session"].sum() == len({i for i in offsets if not 0 <= i < 390})
-
-
-def _real_days(answers: Path) -> list[dict[str, object]]:
-    return pl.read_csv(answers / "bars_real_coverage.csv", schema_overrides={"missing_new_york": pl.String}).to_dicts()
-
-
-def test_real_minutes_match_the_published_table(market_data: Path, answers: Path) -> None:
-    for day in _real_days(answers):
-        file = market_data / str(day["folder"]) / str(day["symbol"]) / f"{day['session']}.parquet"
-        rows = pl.read_parquet(file).with_columns(Symbol=pl.lit(day["symbol"]))
-        if day["folder"] == "m1_index":
-            rows = rows.with_columns(pl.col("Volume").cast(pl.Int64))
-        assembled = assemble_m1([rows])
-        found = assembled.report.row(0, named=True)
-        assert assembled.report.height == 1, file
-        assert str(found["session"]) == day["session"]
-        assert (found["rows_in"], found["minutes_present"], found["minutes_expected"]) == (
-            day["rows"],
-            day["minutes_present"],
-            day["minutes_expected"],
-        ), file
-        assert found["coverage"] == day["minutes_present"] / day["minutes_expected"]  # type: ignore[operator]
-        assert found["rows_outside_session"] == day["before_open"] + day["after_close"], file  # type: ignore[operator]
-
-
-def test_a_holiday_has_no_regular_minute(market_data: Path) -> None:
-    """The future traded on Martin Luther King Day, when the exchange was closed."""
-    file = market_data / "m1_futures" / "ES_XYZ" / "2020-01-20.parquet"
-    assembled = assemble_m1([pl.read_parquet(file).with_columns(Symbol=pl.lit("ES_XYZ"))])
-    assert assembled.bars.is_empty()
-    row = assembled.report.row(0, named=True)
-    assert (row["rows_outside_session"], row["minutes_expected"], row["coverage"]) == (210, 0, None)
-
-
-def test_round_the_clock_calendar(market_data: Path) -> None:
-    """Coinbase minutes, volume in hundred-millionths of a bitcoin; gaps as published."""
-    raw = pl.read_parquet(market_data / "crypto" / "BTCUSD_COINBASE_1m.parquet")
-    whole = raw.with_columns((pl.col("Volume") * 1e8).round().cast(pl.Int64), Symbol=pl.lit("BTCUSD"))
-    report = assemble_m1([whole], calendar="24/7").report
-    assert report["session"].to_list() == [dt.date(2018, 4, d) for d in (4, 5, 6)]
-    assert report["minutes_present"].to_list()[0] in (1440 - 432, 1440 - 433)
-    assert int((report["minutes_expected"] - report["minutes_present"]).sum()) == 433

@@ -1,6 +1,5 @@
 import datetime as dt
 from collections.abc import Callable
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -91,18 +90,71 @@ def test_wrong_settings_are_refused(field: dict[str, float]) -> None:
         QualityConfig(**field)
 
 
-def test_real_missing_minutes_are_the_published_ones(market_data: Path, answers: Path) -> None:
-    table = pl.read_csv(answers / "bars_real_coverage.csv", schema_overrides={"missing_new_york": pl.String})
-    for day in table.filter(folder="m1").iter_rows(named=True):
-        file = market_data / "m1" / day["symbol"] / f"{day['session']}.parquet"
-        raw = pl.read_parquet(file).with_columns(Symbol=pl.lit(day["symbol"]))
-        quality = daily_quality(assemble_m1([raw]))
-        local = quality["missing"].explode().drop_nulls().dt.convert_time_zone("America/New_York")
-        assert " ".join(local.dt.strftime("%H:%M").to_list()) == (day["missing_new_york"] or ""), file
-        assert quality["passed"].to_list() == [True]
+def test_a_lunch_break_is_neither_missing_nor_ends_a_gap(minutes_of: Minutes) -> None:
+    """Tokyo until 2024-11-04: 150 minutes, 60 of lunch, 150 minutes; the bars around lunch are not there."""
+    offsets = [i for i in range(360) if not 140 <= i < 220]
+    raw = minutes_of(dt.date(2024, 11, 1), offsets, "XTKS")
+    row = validate(daily_quality(assemble_m1([raw], "XTKS"), "XTKS"), "bar_quality").row(0, named=True)
+    assert (row["minutes_expected"], row["minutes_present"], row["missing_minutes"]) == (300, 280, 20)
+    assert row["longest_gap"] == 20
+    assert _minutes(row["missing"]) == [f"02:{m}" for m in range(20, 30)] + [f"03:{m}" for m in range(30, 40)]
+    assert row["gap_move"] == pytest.approx(12.20 / 11.40 - 1), "Open of minute 220 over Close of minute 139"
+    whole = minutes_of(dt.date(2024, 11, 1), range(360), "XTKS")
+    row = daily_quality(assemble_m1([whole], "XTKS"), "XTKS").row(0, named=True)
+    assert (row["coverage"], row["rows_outside_session"], row["gap_move"]) == (1.0, 60, None)
 
 
-def test_the_circuit_breaker_halt_is_one_gap(market_data: Path) -> None:
-    raw = pl.read_parquet(market_data / "m1_futures" / "ES_XYZ" / "2020-03-09.parquet")
-    row = daily_quality(assemble_m1([raw.with_columns(Symbol=pl.lit("ES_XYZ"))])).row(0, named=True)
-    assert (row["missing_minutes"], row["longest_gap"]) == (13, 13)
+def test_the_largest_move_across_a_gap_keeps_its_sign(minutes_of: Minutes) -> None:
+    """Minutes 10 and 20 are missing; 21 opens at 9.00 after a Close of 10.20, the first gap's move is a cent up."""
+    raw = minutes_of(DAY, [*range(10), *range(11, 20), *range(21, 30)])
+    fallen = pl.col("Volume") > 21
+    raw = raw.with_columns(pl.when(fallen).then(9.0).otherwise(c).alias(c) for c in ("Open", "High", "Low", "Close"))
+    quality = daily_quality(assemble_m1([raw]))
+    assert quality["gap_move"].item() == pytest.approx(9.0 / 10.20 - 1)
+    unbroken = daily_quality(assemble_m1([minutes_of(DAY, range(50, 60))]))
+    assert unbroken["gap_move"].to_list() == [None], "missing before the first and after the last bar is no gap between"
+
+
+def _at_price(rows: pl.DataFrame, prices: dict[int, float]) -> pl.DataFrame:
+    """``rows`` with all four prices of minute i set to ``prices[i]``."""
+    price = (pl.col("Volume") - 1).replace_strict(prices, default=None, return_dtype=pl.Float64)
+    return rows.with_columns(pl.coalesce(price, c).alias(c) for c in ("Open", "High", "Low", "Close"))
+
+
+def test_stuck_is_the_longest_run_at_one_and_the_same_price(minutes_of: Minutes) -> None:
+    flat = {5: 10.0, 6: 10.0, 7: 10.5, 8: 10.5, 9: 10.5, 20: 10.0, 30: 10.0, 31: 10.0}
+    row = daily_quality(assemble_m1([_at_price(minutes_of(DAY, range(390)), flat)])).row(0, named=True)
+    assert row["stuck_minutes"] == 3
+    assert row["stuck_from"].strftime("%H:%M") == "14:37"
+    moving = daily_quality(assemble_m1([minutes_of(DAY, range(390))])).row(0, named=True)
+    assert (moving["stuck_minutes"], moving["stuck_from"]) == (0, None)
+
+
+def test_stuck_never_runs_on_into_another_symbol_or_session(minutes_of: Minutes) -> None:
+    still = dict.fromkeys(range(390), 10.0)
+    one = _at_price(minutes_of(DAY, [388, 389]), still)
+    two = _at_price(minutes_of(DAY, [388, 389], symbol="BBB"), still)
+    later = _at_price(minutes_of(dt.date(2023, 11, 24), [0, 1, 2]), still)
+    quality = daily_quality(assemble_m1([one, two, later]))
+    found = quality.select("Symbol", "session", "stuck_minutes", pl.col("stuck_from").dt.strftime("%d %H:%M")).rows()
+    assert found == [
+        ("AAA", DAY, 2, "22 20:58"),
+        ("AAA", dt.date(2023, 11, 24), 3, "24 14:30"),
+        ("BBB", DAY, 2, "22 20:58"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tick", "off"), [(0.01, 1), (0.005, 0), (0.25, 9), (None, None)], ids=["cent", "half", "quarter", "none"]
+)
+def test_prices_off_the_tick(tick: float | None, off: int | None, minutes_of: Minutes) -> None:
+    """Ten bars; one Close has a half cent, and one bar's prices are all whole quarters."""
+    raw = _at_price(minutes_of(DAY, range(10)), {4: 10.25})
+    raw = raw.with_columns(Close=pl.when(pl.col("Volume") == 8).then(pl.col("Close") + 0.005).otherwise("Close"))
+    quality = daily_quality(assemble_m1([raw]), config=QualityConfig(tick=tick))
+    assert validate(quality, "bar_quality")["off_tick"].to_list() == [off]
+
+
+def test_volume_is_the_sum_over_the_session_s_bars(minutes_of: Minutes) -> None:
+    quality = daily_quality(assemble_m1([minutes_of(DAY, [-1, 0, 1, 2, 390])]), expected=["GONE"])
+    assert quality.select("Symbol", "volume").rows() == [("AAA", 1 + 2 + 3), ("GONE", 0)]
