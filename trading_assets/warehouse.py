@@ -22,6 +22,7 @@ AUDITS = ROOT / "dbt_like_sql" / "audits"
 # Where the warehouse's datasets lie in the lake: dataset -> (asset, file of its partitions).
 LAKE_FILES = {
     **{name: (name, "data.parquet") for name in ("m5_bars", "m15_bars", "h1_bars", "d1_bars", "bar_quality")},
+    **{name: (name, "data.parquet") for name in ("d1_raw", "corporate_actions", "price_outliers", "universe")},
     "signals": ("signals", "data.parquet"),
     "backtest_metrics": ("backtest", "data.parquet"),
     "backtest_trades": ("backtest", "trades.parquet"),

@@ -41,7 +41,39 @@ SOURCES: Mapping[str, Mapping[str, pl.DataType]] = MappingProxyType(
             "exact_duplicates": pl.Int64(),
             "rows_outside_session": pl.Int64(),
             "outliers": pl.Int32(),
+            "worst_zscore": pl.Float64(),
             "passed": pl.Boolean(),
+        },
+        # The vendor's own daily bars; `universe` is a partition key.
+        "d1_raw": {
+            **{column: dtype for column, dtype in _BAR.items() if column not in ("minutes", "complete")},
+            "universe": pl.String(),
+        },
+        "corporate_actions": {
+            "Symbol": pl.String(),
+            "ex_date": pl.Date(),
+            "kind": pl.String(),
+            "ratio": pl.Float64(),
+            "amount": pl.Float64(),
+        },
+        # Prices of daily bars (`dataset`: d1_bars or d1_raw) that cannot have been traded, by which rule.
+        "price_outliers": {
+            "dataset": pl.String(),
+            "universe": pl.String(),
+            "Symbol": pl.String(),
+            "session": pl.Date(),
+            "rule": pl.String(),
+            "price": pl.Float64(),
+            "reference": pl.Float64(),
+            "figure": pl.Float64(),
+            "limit": pl.Float64(),
+        },
+        "universe": {
+            "Symbol": pl.String(),
+            "session": pl.Date(),
+            "admitted": pl.Boolean(),
+            "removed_by": pl.String(),
+            "reason": pl.String(),
         },
         "signals": {
             "session": pl.Date(),
@@ -124,6 +156,7 @@ SOURCES: Mapping[str, Mapping[str, pl.DataType]] = MappingProxyType(
         # replay.
         "fills": {
             "execution_id": pl.String(),
+            "session": pl.Date(),
             "time": _INSTANT,
             "account": pl.String(),
             "variant": pl.String(),

@@ -1,0 +1,17 @@
+"""Quality of what is stored: figures by SQL over the warehouse and the lake, judged by Great Expectations."""
+
+from resources.expectations.figures import compute_figures
+from resources.expectations.plan import Accepted, Expectation, QualityPlan, Suite
+from resources.expectations.results import Finding, Judged, Outcome, Verdict
+
+__all__ = [
+    "Accepted",
+    "Expectation",
+    "Finding",
+    "Judged",
+    "Outcome",
+    "QualityPlan",
+    "Suite",
+    "Verdict",
+    "compute_figures",
+]
