@@ -88,10 +88,6 @@ class JsonRequests:
         """The request for the record; it has no key."""
         return f"GET {path}{'?' if params else ''}{urlencode(params)}"
 
-    def close(self) -> None:
-        if "_connection" in self.__dict__:
-            self._connection.close()
-
     @cached_property
     def _connection(self) -> "Connection":
         from resources.sources.vendors.transport import ApiKey, Connection

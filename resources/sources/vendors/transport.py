@@ -1,6 +1,7 @@
 """One request and its whole answer over HTTP, with the key added where no log, error or record can see it."""
 
 import time
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -73,10 +74,14 @@ class Connection:
         self._whole = whole
         self._client = httpx.Client(
             base_url=base_url,
-            transport=_Keyed(httpx.HTTPTransport(proxy=proxy, trust_env=False), key),
+            # Certificates are read only where there is something to verify: loopback has no TLS.
+            transport=_Keyed(httpx.HTTPTransport(verify=parts.scheme == "https", proxy=proxy, trust_env=False), key),
             timeout=httpx.Timeout(read, connect=connect),
             headers={"Accept": "application/json", "Accept-Encoding": "gzip"},
         )
+
+        # Whoever asks has no end of its own: connections are closed when nothing asks any more.
+        weakref.finalize(self, self._client.close)
 
     def get(self, path: str, params: Mapping[str, str] = _NOTHING) -> Answer:
         """The whole answer, whatever its status.
@@ -104,9 +109,6 @@ class Connection:
                 f"the answer broke off after {len(body)} bytes: {error}" if body else f"the connection broke: {error}"
             )
         raise NoAnswer(reason)
-
-    def close(self) -> None:
-        self._client.close()
 
 
 class _Keyed(httpx.BaseTransport):
