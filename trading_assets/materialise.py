@@ -10,9 +10,10 @@ marker that Dagster keeps for outputs that report their events themselves.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import dagster as dg
 from dagster._core.definitions.data_version import (
@@ -25,6 +26,7 @@ from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_AS
 
 from resources.lake.errors import Overtaken
 from trading.errors import DataError, OrderError, TradingError
+from trading_assets.ahead import ahead, threads
 from trading_assets.staleness import InputsSeen
 
 CONTRACT_CHECK = "contract"
@@ -32,6 +34,8 @@ CONTRACT_CHECK = "contract"
 PARTITION_ERRORS = (DataError, OrderError)
 _SECONDS_BETWEEN_PROGRESS = 2.0
 _PASSES = 4
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -151,40 +155,92 @@ Produce = Callable[[str], Materialised | Skipped]
 """Makes and publishes one partition. Raises Overtaken where another run published it meanwhile."""
 
 
+@dataclass(frozen=True)
+class Pipeline(Generic[T]):
+    """Makes partitions in two halves, so that the next ones are read and computed while one is published.
+
+    Attributes:
+        compute: reads what was pinned and computes one partition; changes nothing outside, as several threads call it ahead.
+            What it raises counts as raised by the partition in its turn.
+        publish: by asset, publishes what was computed: in order, one at a time. Raises as `Produce` does.
+    """
+
+    compute: Callable[[str], T | Skipped]
+    publish: Mapping[str, Callable[[str, T], Materialised | Skipped]]
+
+
 def materialise_partitions(
-    context: dg.AssetExecutionContext, asset: str, prepare: Callable[[Sequence[str]], Produce]
+    context: dg.AssetExecutionContext,
+    assets: str | Sequence[str],
+    prepare: Callable[[Sequence[str]], Produce | Pipeline[Any]],
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Make each partition of the run, in time order, and record each outcome.
 
-    ``prepare`` pins what the partitions named are made from, and returns what makes one. What is wrong with a partition's data
-    or orders (`DataError`, `OrderError`) refuses that partition only. Anything else, an unreachable lake or ledger or a wrong
-    setting, would hit every partition alike and ends the step.
+    ``prepare`` pins what the partitions named are made from, and returns what makes one; of several ``assets`` of one step a
+    `Pipeline`. What is wrong with a partition's data or orders (`DataError`, `OrderError`) refuses that partition only.
+    Anything else, an unreachable lake or ledger or a wrong setting, would hit every partition alike and ends the step.
 
     A partition that another run published meanwhile is made again from the new head, after all others: its inputs may have
     changed too. The log and the event's metadata say which run that was.
     """
-    recorder = PartitionRecorder(context, asset)
-    pending = sorted(context.partition_keys, key=session_of)
-    overtaken: dict[str, Overtaken] = {}
+    names = [assets] if isinstance(assets, str) else list(assets)
+    recorders = {name: PartitionRecorder(context, name) for name in names}
+    pending = dict.fromkeys(sorted(context.partition_keys, key=session_of), names)
+    overtaken: dict[tuple[str, str], Overtaken] = {}
     for _ in range(_PASSES):
         before, overtaken = overtaken, {}
         if before:
-            recorder.inputs.look()
-        produce = prepare(pending)
-        for key in _with_progress(context, asset, pending):
-            try:
-                recorder.record(key, _retried(produce(key), before.get(key)))
-            except Overtaken as met:
-                overtaken[key] = met
-                context.log.warning(f"{asset} {key}: {met}")
-            except PARTITION_ERRORS as error:
-                recorder.record(key, error)
-        pending = list(overtaken)
+            for recorder in recorders.values():
+                recorder.inputs.look()
+        with closing(_made(prepare(list(pending)), names, list(pending))) as made:
+            for key, publish in _with_progress(context, ", ".join(names), made, len(pending)):
+                for name in pending[key]:
+                    try:
+                        recorders[name].record(key, _retried(publish(name), before.get((key, name))))
+                    except Overtaken as met:
+                        overtaken[key, name] = met
+                        context.log.warning(f"{name} {key}: {met}")
+                    except PARTITION_ERRORS as error:
+                        recorders[name].record(key, error)
+        pending = {key: [name for found, name in overtaken if found == key] for key, _ in overtaken}
         if not pending:
             break
-    for key, last in overtaken.items():
-        recorder.record(key, last)
-    yield recorder.finish()
+    for (key, name), last in overtaken.items():
+        recorders[name].record(key, last)
+    yield from _results(list(recorders.values()))
+
+
+Publish = Callable[[str], Materialised | Skipped]
+"""Publishes one partition of the asset named."""
+
+
+def _made(
+    how: Produce | Pipeline[Any], names: Sequence[str], keys: Sequence[str]
+) -> Generator[tuple[str, Publish], None, None]:
+    """Each key in order, with what publishes it."""
+    if not isinstance(how, Pipeline):
+        assert len(names) == 1, f"{', '.join(names)}: several assets of one step are made by a Pipeline"
+        for key in keys:
+            yield key, lambda _, key=key: how(key)  # type: ignore[misc]
+        return
+    with closing(ahead(how.compute, keys, min(threads(), len(keys)))) as computed:
+        for key, result in computed:
+
+            def publish(name: str, key: str = key, result: Callable[[], Any] = result) -> Materialised | Skipped:
+                content = result()
+                return content if isinstance(content, Skipped) else how.publish[name](key, content)
+
+            yield key, publish
+
+
+def _results(recorders: Sequence[PartitionRecorder]) -> Iterator[dg.MaterializeResult[Any]]:
+    """Results of one step's assets; one without a single partition has none, and fails the step where no other has."""
+    idle = [recorder for recorder in recorders if not recorder.done and (recorder.refused or recorder.skipped)]
+    if len(idle) == len(recorders):
+        recorders[0].finish()
+    for recorder in recorders:
+        if recorder not in idle:
+            yield recorder.finish()
 
 
 def _retried(outcome: Materialised | Skipped, met: Overtaken | None) -> Materialised | Skipped:
@@ -194,15 +250,18 @@ def _retried(outcome: Materialised | Skipped, met: Overtaken | None) -> Material
     return replace(outcome, metadata={**outcome.metadata, **told})
 
 
-def _with_progress(context: dg.AssetExecutionContext, asset: str, keys: Sequence[str]) -> Iterator[str]:
+def _with_progress(
+    context: dg.AssetExecutionContext, what: str, made: Iterable[tuple[str, Publish]], total: int
+) -> Iterator[tuple[str, Publish]]:
+    """``made`` itself; logs how many are published, and how long the others will take at that pace."""
     started = reported = time.monotonic()
-    for number, key in enumerate(keys, start=1):
-        yield key
+    for number, item in enumerate(made, start=1):
+        yield item
         now = time.monotonic()
-        if now - reported > _SECONDS_BETWEEN_PROGRESS and number < len(keys):
+        if now - reported > _SECONDS_BETWEEN_PROGRESS and number < total:
             reported = now
-            left = (now - started) / number * (len(keys) - number)
-            context.log.info(f"{asset}: {number} of {len(keys)} partitions, about {left:.0f} s left")
+            left = (now - started) / number * (total - number)
+            context.log.info(f"{what}: {number} of {total} partitions, about {left:.0f} s left")
 
 
 def session_of(partition: str) -> str:

@@ -3,7 +3,7 @@
 from trading.bars.assemble import AssembledBars, assemble_m1
 from trading.bars.errors import BarsRefused, ConflictingDuplicates
 from trading.bars.quality import QualityConfig, daily_quality, failing_symbols
-from trading.bars.resample import resample, timeframe_minutes
+from trading.bars.resample import resample, resample_each, timeframe_minutes
 
 __all__ = [
     "AssembledBars",
@@ -14,5 +14,6 @@ __all__ = [
     "daily_quality",
     "failing_symbols",
     "resample",
+    "resample_each",
     "timeframe_minutes",
 ]

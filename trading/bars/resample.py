@@ -1,6 +1,7 @@
 """M1 into M5, M15, H1, D1 and any whole number of minutes, on windows that a session's open anchors."""
 
 import re
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -84,6 +85,30 @@ def resample(
         raise refused("null", "no figure may be missing", rows)
     bars = _aggregate(m1, length, source, calendar)
     return bars.filter("complete") if policy == "complete_only" else bars
+
+
+def resample_each(m1: pl.DataFrame, timeframes: Iterable[str], calendar: str = "XNYS") -> dict[str, pl.DataFrame]:
+    """:func:`resample` under policy ``keep`` into several timeframes.
+
+    Each is made from the longest of the shorter ones that divides it: the result is the same, and the minutes are
+    gone through once.
+    """
+    made: dict[str, pl.DataFrame] = {}
+    for timeframe in sorted(set(timeframes), key=_length):
+        source = next((done for done in reversed(made) if _divides(done, timeframe)), None)
+        bars, of = (m1, "1m") if source is None else (made[source], source)
+        made[timeframe] = resample(bars, timeframe, calendar, "keep", source_timeframe=of)
+    return made
+
+
+def _length(timeframe: str) -> float:
+    minutes = timeframe_minutes(timeframe)
+    return float("inf") if minutes is None else minutes
+
+
+def _divides(shorter: str, longer: str) -> bool:
+    part, whole = timeframe_minutes(shorter), timeframe_minutes(longer)
+    return part is not None and (whole is None or whole % part == 0)
 
 
 def _aggregate(m1: pl.DataFrame, length: int | None, source: int, calendar: str) -> pl.DataFrame:

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from trading.bars import BarsRefused, assemble_m1, resample, timeframe_minutes
+from trading.bars import BarsRefused, assemble_m1, resample, resample_each, timeframe_minutes
 from trading.contracts import validate
 from trading.errors import ConfigError
 
@@ -147,6 +147,15 @@ def test_a_symbol_that_comes_back_is_put_together(minutes_of: Minutes) -> None:
         minutes_of(DAY, range(3, 5), symbol="AAA"),
     ]
     assert resample(pl.concat(parts), "5m").select("Symbol", "minutes").rows() == [("AAA", 5), ("BBB", 5)]
+
+
+def test_several_timeframes_at_once_are_each_of_them(minutes_of: Minutes) -> None:
+    m1 = pl.concat([minutes_of(DAY, [*range(100), *range(107, 390)], symbol=s) for s in ("AAA", "BBB")])
+    timeframes = ["1d", "7m", "1h", "5m", "90m", "15m"]
+    each = resample_each(m1, timeframes)
+    assert sorted(each) == sorted(timeframes)
+    for timeframe, bars in each.items():
+        assert_frame_equal(bars, resample(m1, timeframe, policy="keep"), check_exact=True)
 
 
 @pytest.mark.parametrize("timeframe", ["0m", "5", "m5", "2d", "1.5h", "-5m", "5M", ""])
