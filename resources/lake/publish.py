@@ -28,7 +28,7 @@ from resources.lake.errors import (
     NoChanges,
     Overtaken,
 )
-from resources.lake.layout import DATA_FILE, PartitionKey, encode_frame, object_path, partition_path
+from resources.lake.layout import DATA_FILE, EncodedFrame, PartitionKey, object_path, partition_path
 from resources.lake.protocol import MAIN, Lake
 from resources.lake.provenance import newest_change
 from resources.lake.reading import Content, Reader, Snapshot, data_version
@@ -36,6 +36,9 @@ from trading.errors import DataError, TradingError
 
 Audit = Callable[[Reader], None]
 """Reads what was written; raises a TradingError, such as ContractViolation, where it must not go out."""
+
+File = pl.DataFrame | EncodedFrame | bytes
+"""Content of one file: a frame, to be written as Parquet, or what it is already."""
 
 WAP_PREFIX: Final = "wap-"
 QUARANTINE_PREFIX: Final = "quarantine-"
@@ -154,7 +157,7 @@ class Publisher:
         self,
         dataset: str,
         partition: PartitionKey,
-        files: Mapping[str, pl.DataFrame | bytes] | pl.DataFrame,
+        files: Mapping[str, File] | pl.DataFrame,
         *,
         audit: Audit | None,
         inputs: Mapping[str, str],
@@ -166,7 +169,7 @@ class Publisher:
         Args:
             dataset: the dataset, also the asset key in the metadata.
             partition: ordered keys and values, or their path, "" for none.
-            files: bytes, or a frame to be written as Parquet, by file name; a lone frame is ``data.parquet``.
+            files: content by file name; a lone frame is ``data.parquet``.
             audit: judges what was written, on the branch, before it is committed.
             inputs: commit id each input was read at, by name.
             metadata: goes into the commit, besides run id, asset key, partition, code version, inputs, rows.
@@ -199,7 +202,7 @@ class Publisher:
         self,
         dataset: str,
         partition: PartitionKey,
-        files: Mapping[str, pl.DataFrame | bytes] | pl.DataFrame,
+        files: Mapping[str, File] | pl.DataFrame,
         audit: Audit | None,
         inputs: Mapping[str, str],
         metadata: Mapping[str, str] | None,
@@ -207,10 +210,14 @@ class Publisher:
     ) -> _Work:
         if isinstance(files, pl.DataFrame):
             files = {DATA_FILE: files}
-        rows = {name: data.height for name, data in sorted(files.items()) if isinstance(data, pl.DataFrame)}
-        content = {
-            object_path(dataset, partition, name): encode_frame(data) if isinstance(data, pl.DataFrame) else bytes(data)
+        made = {
+            name: EncodedFrame.of(data) if isinstance(data, pl.DataFrame) else data
             for name, data in sorted(files.items())
+        }
+        rows = {name: data.rows for name, data in made.items() if isinstance(data, EncodedFrame)}
+        content = {
+            object_path(dataset, partition, name): data.data if isinstance(data, EncodedFrame) else bytes(data)
+            for name, data in made.items()
         }
         path = partition_path(partition)
         record = {

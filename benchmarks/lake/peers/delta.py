@@ -15,7 +15,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from benchmarks.lake.data import Partition
 from trading.bars.resample import RESAMPLED_SCHEMA
 
-_WRITER = WriterProperties(compression="ZSTD", compression_level=3)
+_WRITER = WriterProperties(compression="ZSTD", compression_level=2)
 
 
 class _DeltaTables:

@@ -21,7 +21,7 @@ from resources.lake import (
     open_lake,
 )
 from resources.lake.embedded import EmbeddedLake
-from resources.lake.layout import encode_frame, object_path, partition_path
+from resources.lake.layout import EncodedFrame, encode_frame, object_path, partition_path
 from resources.lake.leftovers import remove_leftover_branches, remove_old_quarantine
 from resources.lake.publish import AuditFailed, Publisher
 from resources.lake.reading import Reader, Snapshot
@@ -448,6 +448,16 @@ class TestJanitor:
         removed = remove_old_quarantine(lake, timedelta(days=30), made + timedelta(days=30))
         assert removed == [caught.value.tag]
         assert list(lake.list_tags()) == ["promoted-1"]
+
+
+class TestEncodedAhead:
+    def test_it_is_the_frame_itself(self, lake: Lake) -> None:
+        ahead = {"data.parquet": EncodedFrame.of(FRAME)}
+        done = publisher(lake).publish("bars", SESSION, ahead, audit=None, inputs={})
+        assert done.rows == FRAME.height
+        assert json.loads(lake.get_commit("main").metadata["rows"]) == {"data.parquet": FRAME.height}
+        again = publisher(lake).publish("bars", SESSION, FRAME, audit=None, inputs={})
+        assert (again.published, again.data_version) == (False, done.data_version)
 
 
 class TestLayout:
