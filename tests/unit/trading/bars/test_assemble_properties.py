@@ -61,7 +61,7 @@ def _bytes(assembled: AssembledBars) -> list[bytes]:
     return written
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(data=st.data())
 def test_any_order_and_split_gives_the_same_bytes(data: st.DataObject) -> None:
     calendar, rows = data.draw(minutes())
@@ -70,7 +70,7 @@ def test_any_order_and_split_gives_the_same_bytes(data: st.DataObject) -> None:
     assert _bytes(parts) == _bytes(whole)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_any_order_and_split_is_refused_in_the_same_words(data: st.DataObject) -> None:
     calendar, rows = data.draw(minutes())
@@ -89,7 +89,7 @@ def test_any_order_and_split_is_refused_in_the_same_words(data: st.DataObject) -
     assert second.value.rows.equals(first.value.rows)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(drawn=minutes())
 def test_every_row_is_accounted_for(drawn: tuple[str, pl.DataFrame]) -> None:
     calendar, rows = drawn
@@ -112,7 +112,7 @@ def test_every_row_is_accounted_for(drawn: tuple[str, pl.DataFrame]) -> None:
         assert joined.filter(pl.col(ours).ne_missing(pl.col(counted))).is_empty()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(drawn=minutes())
 def test_no_bar_lies_outside_its_session(drawn: tuple[str, pl.DataFrame]) -> None:
     calendar, rows = drawn
@@ -128,7 +128,7 @@ def test_no_bar_lies_outside_its_session(drawn: tuple[str, pl.DataFrame]) -> Non
     ).is_empty()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(drawn=minutes())
 def test_the_quality_table_agrees_with_a_count_one_by_one(drawn: tuple[str, pl.DataFrame]) -> None:
     calendar, rows = drawn
