@@ -88,9 +88,10 @@ def _frame(name: str, candles: Sequence[Sequence[Any]], volume_unit: Decimal) ->
         try:
             at, *prices, volume = candle
             columns["Timestamp"].append(_EPOCH + int(at) * _MILLISECOND)
+            columns["Volume"].append(_whole(name, Decimal(volume), volume_unit))
+            was_traded = any(price is not None for price in prices)
             for column, price in zip(PRICES, prices, strict=True):
-                columns[column].append(None if price is None else float(price))
-            columns["Volume"].append(None if volume is None else _whole(name, Decimal(volume), volume_unit))
+                columns[column].append(float(price) if was_traded else None)
         except (TypeError, ValueError, OverflowError, InvalidOperation) as error:
             raise SourceError(
                 f"{name}: candle {number} is {shortened(str(list(candle)))}; it must be a time in milliseconds, "

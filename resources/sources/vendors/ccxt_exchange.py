@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 import polars as pl
@@ -24,6 +24,11 @@ from resources.sources.vendors.pace import Pace, pace_of
 from resources.sources.vendors.patience import Again, Patience, retry_after
 from trading.errors import ConfigError
 from trading.ports.sources import Step
+
+if TYPE_CHECKING:
+    from requests import Response
+
+    from resources.sources.vendors.bounded_session import BoundedSession
 
 _MINUTE = dt.timedelta(minutes=1)
 _ROWS_UNKNOWN = 300  # what an exchange gives at least whose own limit ccxt does not state
@@ -81,7 +86,6 @@ class CcxtExchange:
         self._pace = pace
         self._patience = patience or Patience()
         self._sleep = sleep
-        self._answer: Any = None
         self._known: dict[str, dict[str, Any]] = {}
 
     def pages(self, symbol: str, start: dt.datetime, end: dt.datetime, cursor: str | None = None) -> Iterator[Page]:
@@ -117,7 +121,7 @@ class CcxtExchange:
                     market["symbol"], "1m", milliseconds(at), minutes, {"until": milliseconds(until) - 1}
                 ),
             )
-            body: bytes = self._answer.content
+            body = self._last_answer.content
             try:
                 stamps = self.rows(symbol, body)["Timestamp"]
             except SourceError as error:
@@ -125,8 +129,15 @@ class CcxtExchange:
             return body, self._following(stamps, at, until, asked)
 
         body, following = self._patience.keep_asking(ask, self.name, asked, self._sleep)
-        parts = urlsplit(self._answer.url)
+        parts = urlsplit(self._last_answer.url)
         return body, f"GET {parts.path}?{parts.query}", following
+
+    @property
+    def _last_answer(self) -> "Response":
+        answer = self._session.answer
+        if answer is None:
+            raise Again("nothing was asked, or the answer did not come whole")
+        return answer
 
     def _following(self, stamps: pl.Series, at: dt.datetime, until: dt.datetime, asked: str) -> dt.datetime:
         last = stamps.filter((stamps >= at) & (stamps < until)).max()
@@ -141,7 +152,7 @@ class CcxtExchange:
         return until
 
     def _call(self, asked: str, call: Callable[[], Any]) -> Any:
-        """What ccxt returns; its refusals as ours. The answer itself stays in ``_answer``.
+        """What ccxt returns; its refusals as ours. The answer itself stays with the session.
 
         Raises:
             Again: no usable answer this time.
@@ -151,21 +162,21 @@ class CcxtExchange:
         ccxt, exchange = library(), self._exchange
         if self._pace is not None:
             self._pace.wait()
-        self._answer = None
         try:
             return call()
         except ccxt.BadSymbol as error:
             raise SymbolRefused(f"{self.name}: {asked}: {shortened(str(error))}") from error
         except ccxt.OperationFailed as error:
-            status = getattr(self._answer, "status_code", None)
-            if status == 451:
+            answer = self._session.answer
+            if answer is None:
+                raise Again(shortened(str(error))) from error
+            if answer.status_code == 451:
                 raise SourceError(
                     f"{self.name} does not serve the place that this machine is in (status 451); set base_url to a host "
                     "that does (binance: https://data-api.binance.vision), or take another exchange"
                 ) from error
-            shown = f"status {status} ({shortened(self._answer.text)})" if status and status >= 400 else str(error)
-            wait = None if self._answer is None else retry_after(self._answer.headers)
-            raise Again(shortened(shown), wait) from error
+            reason = f"status {answer.status_code} ({shortened(answer.text)})"
+            raise Again(reason, retry_after(answer.headers)) from error
         except ccxt.BaseError as error:
             raise SourceError(f"{self.name}: {asked}: {type(error).__name__}: {shortened(str(error))}") from error
         except UNREADABLE as error:
@@ -212,9 +223,14 @@ class CcxtExchange:
     def _listed(self) -> dict[str, dict[str, Any]]:
         """All markets of the exchange by ccxt's name; asked for at most once."""
         asked = "its list of markets"
-        loaded = self._patience.keep_asking(
-            lambda: self._call(asked, lambda: self._exchange.load_markets(True)), self.name, asked, self._sleep
-        )
+
+        def ask() -> dict[str, Any]:
+            markets: dict[str, Any] = self._call(asked, lambda: self._exchange.load_markets(True))
+            if not markets:
+                raise Again(f"the list is empty ({shortened(self._last_answer.text)})")
+            return markets
+
+        loaded = self._patience.keep_asking(ask, self.name, asked, self._sleep)
         return {str(name): dict(market) for name, market in loaded.items()}
 
     def _read_known(self) -> dict[str, dict[str, Any]]:
@@ -237,17 +253,16 @@ class CcxtExchange:
 
     @cached_property
     def _exchange(self) -> Any:
-        from requests import Session
-
-        session = Session()  # ccxt's own takes no proxy from the environment
-        session.hooks["response"].append(self._hear)
-        exchange = self._new({"session": session})
+        exchange = self._new({"session": self._session})
         if self._base_url is not None:
             exchange.urls["api"] = _moved(exchange.urls["api"], self._base_url)
         return exchange
 
-    def _hear(self, response: Any, *_: object, **__: object) -> None:
-        self._answer = response
+    @cached_property
+    def _session(self) -> "BoundedSession":
+        from resources.sources.vendors.bounded_session import BoundedSession
+
+        return BoundedSession(self._patience.seconds)
 
     @cached_property
     def _reader(self) -> CandleReader:
