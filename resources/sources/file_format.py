@@ -75,7 +75,7 @@ class FileFormat(BaseModel):
         try:
             if zone is not None:
                 ZoneInfo(zone)
-        except (OSError, ValueError):
+        except (KeyError, OSError, ValueError):  # unknown, a folder of zones, not a name
             raise ValueError(f"{zone!r} is no IANA time zone; it must be like America/New_York or UTC") from None
         return zone
 
