@@ -1,7 +1,6 @@
 """What the universes' sources deliver to one run. One that is down pauses its own universe, and no other."""
 
 import datetime as dt
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -10,6 +9,7 @@ import polars as pl
 
 from trading.errors import ConfigError
 from trading.ports.sources import BarSource, RawSession, SourceDown
+from trading_assets.fetch_progress import fetch_progress
 from trading_assets.universes import Universe, Universes
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 Feed = Literal["source", "daily"]
 """Which of a universe's two deliveries: its minutes, or its vendor's own daily bars."""
-
-_SECONDS_BETWEEN_PROGRESS = 2.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class Deliveries:
                     universe.name, config, calendar=universe.calendar, symbols=universe.symbols, clock=self.clock
                 )
                 if due:
-                    source.fetch(due, self._progress(universe.name))
+                    source.fetch(due, fetch_progress(self.log, universe.name))
             except SourceDown as down:
                 self.paused[universe.name] = down
                 self.log.error(f"universe {universe.name} pauses: {down}")
@@ -99,19 +97,6 @@ class Deliveries:
 
     def source_name(self, universe: Universe) -> str:
         return self._open[universe.name].source.name
-
-    def _progress(self, universe: str) -> Callable[[int, int, str], None]:
-        started = said = time.monotonic()
-
-        def report(done: int, total: int, what: str) -> None:
-            nonlocal said
-            now = time.monotonic()
-            if done and now - said > _SECONDS_BETWEEN_PROGRESS:
-                said = now
-                left = (now - started) / done * (total - done)
-                self.log.info(f"{universe}: {done} of {total} fetched, {what}, about {left:.0f} s left")
-
-        return report
 
 
 def _due(universe: Universe, sessions: Sequence[dt.date], partitions: "SessionCalendar") -> list[dt.date]:

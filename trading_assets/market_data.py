@@ -3,6 +3,7 @@
 import datetime as dt
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,10 @@ from trading_assets.universes import Universe, Universes, load_universes
 
 if TYPE_CHECKING:
     from resources.lake.publish import Publication, Publisher
-    from trading.ports.sources import RawSession
+    from trading.ports.sources import RawSession, SourceSkip
 
 VENDORS_CHECK = "vendors"
+_REASONS_SHOWN = 20  # of each kind; a package's later drop may supersede a session of every Symbol
 
 
 def market_data_assets(settings: Settings, sessions: dg.PartitionsDefinition[str]) -> list[dg.AssetsDefinition]:
@@ -166,10 +168,24 @@ def _outcome(
             "symbols": sum(raw.frame["Symbol"].n_unique() for raw, _ in received.values()),
             "source": ", ".join(sorted(received)),
             "source_sha256": dg.MetadataValue.json({u: dict(raw.files) for u, (raw, _) in received.items()}),
-            "left_out": dg.MetadataValue.json([skip.reason for raw, _ in received.values() for skip in raw.skips]),
+            **_left_out([skip for raw, _ in received.values() for skip in raw.skips]),
             "lake_paths": dg.MetadataValue.json([path for publication in publications for path in publication.paths]),
         },
     )
+
+
+def _left_out(skips: "Sequence[SourceSkip]") -> dict[str, Any]:
+    """What the sources left out or noticed: counts by kind, and the first reasons of each."""
+    counts = Counter(skip.kind for skip in skips)
+    shown = [
+        f"{skip.file}: {skip.reason}"
+        for kind in counts
+        for skip in [skip for skip in skips if skip.kind == kind][:_REASONS_SHOWN]
+    ]
+    return {
+        "left_out": dg.MetadataValue.json(shown),
+        **({"left_out_by_kind": dg.MetadataValue.json(dict(counts))} if counts else {}),
+    }
 
 
 def _paused(deliveries: Deliveries) -> list[str]:

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Self
 import polars as pl
 from pydantic import Field, StringConstraints, model_validator
 
-from resources.sources.config import ActionsConfig, SourceConfig
+from resources.sources.config import SourceConfig
+from resources.sources.corporate_actions.config import CorporateActionsConfig
 from trading.errors import ConfigError
 from trading.features.universe import UniverseConfig
 from trading.instruments import SYMBOL_PATTERN, Instrument
@@ -41,7 +42,7 @@ class Universe(UniverseConfig):
     symbols: tuple[Symbol, ...] | None = Field(None, min_length=1)
     source: SourceConfig | None = None
     daily: SourceConfig | None = None
-    corporate_actions: ActionsConfig | None = None
+    corporate_actions: CorporateActionsConfig | None = None
     instruments: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     blackout_file: str | None = None
 

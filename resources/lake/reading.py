@@ -63,8 +63,17 @@ class Snapshot:
         Raises:
             ObjectNotFound: a partition is not there, or none at all.
         """
-        paths = self.paths(dataset, partitions, file)
-        return pl.scan_parquet(list(paths.values()), glob=False, hive_partitioning=False)
+        paths = list(self.paths(dataset, partitions, file).values())
+        # a dataset may have gained columns over the years: what older partitions lack is null
+        schema = {**pl.read_parquet_schema(paths[0]), **pl.read_parquet_schema(paths[-1])}
+        return pl.scan_parquet(
+            paths,
+            glob=False,
+            hive_partitioning=False,
+            schema=schema,
+            missing_columns="insert",
+            extra_columns="ignore",
+        )
 
     def paths(
         self, dataset: str, partitions: Iterable[PartitionKey] | None = None, file: str = DATA_FILE

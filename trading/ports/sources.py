@@ -30,7 +30,9 @@ class SourceSkip:
     """Rows or a file that were left out, or stand out, for a stated reason; never silent.
 
     Attributes:
-        kind: ``empty_file``, ``not_a_session``, ``date_disagrees``, ``refused_file`` or ``foreign_file``.
+        kind: ``empty_file``, ``not_a_session``, ``date_disagrees``, ``refused_file``, ``foreign_file``, ``missing_file``; of a
+            re-delivered session ``superseded`` and ``superseded_by_fewer``; of a vendor ``no_rows``, ``no_trade``,
+            ``asked_too_early``, ``not_fetched``, ``refused_symbol``, ``emptied``.
         file: relative to the source.
         symbol: None where the file names none.
         session: None where it concerns the whole file.
