@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import polars as pl
 import pytest
+from pandera.errors import SchemaError, SchemaErrors
 
-from trading.contracts import Rule, register, registered_contracts, table, validate
+from trading.contracts import Rule, _schema, register, registered_contracts, table, validate
 from trading.errors import ConfigError, ContractViolation
 
 START = dt.datetime(2020, 1, 2, 14, 30, tzinfo=dt.UTC)
@@ -111,3 +112,39 @@ def test_a_subject_brings_its_own_contract() -> None:
 def test_importing_contracts_does_not_import_pandera() -> None:
     code = "import sys, trading.contracts, trading.bars, trading.features.universe; sys.exit('pandera' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+
+
+DAMAGE: list[Callable[[pl.DataFrame, int], pl.DataFrame]] = [
+    lambda f, _: f,
+    lambda f, row: f.with_columns(Close=pl.when(pl.int_range(pl.len()) == row).then(None).otherwise("Close")),
+    lambda f, row: f.with_columns(Low=pl.when(pl.int_range(pl.len()) == row).then(float("nan")).otherwise("Low")),
+    lambda f, row: f.with_columns(Open=pl.when(pl.int_range(pl.len()) == row).then(-1.0).otherwise("Open")),
+    lambda f, row: f.with_columns(High=pl.when(pl.int_range(pl.len()) == row).then(1e9).otherwise("High")),
+    lambda f, row: f.with_columns(Volume=pl.when(pl.int_range(pl.len()) == row).then(-1).otherwise("Volume")),
+    lambda f, row: pl.concat([f[row:], f[:row]]),
+    lambda f, row: f[:row],
+    lambda f, row: f.drop(f.columns[row]),
+    lambda f, row: f.rename({f.columns[row]: "other"}),
+    lambda f, row: f.cast({f.columns[row]: pl.String}),
+    lambda f, _: f.with_columns(more=1),
+    lambda f, _: f.select(reversed(f.columns)),
+]
+
+
+@pytest.mark.parametrize("contract", ["m1_bars", "m1_raw"])
+@pytest.mark.parametrize("damage", range(len(DAMAGE)))
+@pytest.mark.parametrize("row", range(3))
+def test_the_verdict_is_panderas(contract: str, damage: int, row: int, bars: pl.DataFrame) -> None:
+    """Frames are judged in one pass and pandera asked only about what is broken; both must come to the same."""
+    frame = bars.drop("session").with_columns(source_file=pl.lit("A.csv")) if contract == "m1_raw" else bars
+    frame = DAMAGE[damage](frame, row)
+    by_pandera = keeps(lambda: _schema(contract).validate(frame, lazy=True))
+    assert keeps(lambda: validate(frame, contract)) == by_pandera
+
+
+def keeps(judge: Callable[[], object]) -> bool:
+    try:
+        judge()
+    except (ContractViolation, SchemaErrors, SchemaError):
+        return False
+    return True
