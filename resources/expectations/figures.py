@@ -70,22 +70,43 @@ def warehouse_commit(warehouse: Path) -> str:
     return str(commit)
 
 
+def judged_sessions(warehouse: Path, newest: int | None) -> tuple[dt.date, ...]:
+    """The ``newest`` sessions that the warehouse has (None: all), ascending.
+
+    Raises:
+        WarehouseError: there is no warehouse yet.
+    """
+    from resources.warehouse.build import open_warehouse
+
+    with open_warehouse(warehouse) as connection:
+        selects = [f"SELECT session FROM {name}" for name in _WITH_SESSIONS if exists(connection, name)]
+        if not selects:
+            raise WarehouseError(
+                f"{warehouse} has none of {', '.join(_WITH_SESSIONS)}: materialise group:warehouse anew"
+            )
+        found = connection.execute(
+            f"SELECT DISTINCT session FROM ({' UNION ALL '.join(selects)}) ORDER BY 1"
+        ).fetchall()
+    sessions = tuple(row[0] for row in found if row[0] is not None)
+    return sessions if newest is None else sessions[-newest:]
+
+
 def compute_figures(
     warehouse: Path,
+    sessions: Sequence[dt.date],
     minutes: Sequence[PartitionFile],
     folder: Path,
     *,
-    newest: int | None = None,
     progress: Progress = lambda what, done, of: None,  # noqa: ARG005
 ) -> Computed:
     """Run every file of ``folder`` for the sessions judged.
 
     Args:
         warehouse: the DuckDB file.
-        minutes: Parquet files of the dataset m1_bars at the warehouse's commit, each with its ``session`` key.
+        sessions: which are judged.
+        minutes: their Parquet files of the dataset m1_bars at the warehouse's commit, each with its ``session`` key.
         folder: ``*.sql`` with the headers of models. They may read every table of the warehouse, ``m1_bars`` with the
             sessions of a block, and ``judged`` (column session).
-        newest: how many sessions are judged, the newest that the warehouse has; None for all.
 
     Raises:
         WarehouseError: there is no warehouse yet.
@@ -101,7 +122,6 @@ def compute_figures(
             connection.execute(f"CREATE VIEW {quoted(table)} AS SELECT * FROM warehouse.main.{quoted(table)}")
         close_off(connection, {MINUTES: minutes})
         models = load_models(folder, sources={*tables, MINUTES, JUDGED})
-        sessions = _newest_sessions(connection, newest)
         blocks = _blocks(sessions, minutes)
         steps, done = len(models) + len(blocks) - 1, 0
         by_block = [model for model in models if MINUTES in model.depends_on]
@@ -120,20 +140,11 @@ def compute_figures(
                 done += 1
                 progress(model.name, min(done, steps), steps)
     figures = {model.name: Figures(model.name, model.grain, pl.concat(parts[model.name])) for model in models}
-    return Computed(commit, sessions, figures)
+    return Computed(commit, tuple(sessions), figures)
 
 
 _TABLES = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'warehouse' UNION ALL BY NAME (\
 SELECT view_name AS table_name FROM duckdb_views() WHERE database_name = 'warehouse' AND NOT internal) ORDER BY 1"
-
-
-def _newest_sessions(connection: duckdb.DuckDBPyConnection, newest: int | None) -> tuple[dt.date, ...]:
-    selects = [f"SELECT session FROM {name}" for name in _WITH_SESSIONS if exists(connection, name)]
-    if not selects:
-        raise WarehouseError(f"the warehouse has none of {', '.join(_WITH_SESSIONS)}: materialise group:warehouse anew")
-    rows = connection.execute(f"SELECT DISTINCT session FROM ({' UNION ALL '.join(selects)}) ORDER BY 1").fetchall()
-    sessions = tuple(row[0] for row in rows)
-    return sessions if newest is None else sessions[-newest:]
 
 
 def _blocks(sessions: Sequence[dt.date], minutes: Sequence[PartitionFile]) -> list[Sequence[dt.date]]:
