@@ -1,18 +1,19 @@
 """Bars of a vendor as a source: asked for once, kept as received, read by session."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import polars as pl
 
+from resources.sources.downloads.session_rows import TRADED, dates, session_rows
 from resources.sources.downloads.spans import Span, joined, span_of
 from resources.sources.downloads.store import PAGE, Delivery, Store, Writing
 from resources.sources.downloads.vendor import SymbolRefused, Vendor
 from resources.sources.errors import SourceError
-from trading.contracts import PRICES, RAW_COLUMNS
+from trading.contracts import INSTANT, RAW_COLUMNS
 from trading.ports.sources import FetchProgress, RawSession, SourceProblem, SourceSkip, Step
 from trading.sessions import SessionCalendar, get_calendar
 
@@ -96,7 +97,9 @@ class DownloadedSource:
         now = self._clock()
         self._problems.clear()
         over = [day for day in sessions if exchange.is_session(day) and exchange.close(day) <= now]
-        todo = [task for symbol in self._symbols for task in self._tasks(symbol, over, exchange, now)]
+        unsure = [day for day in over if exchange.close(day) + _PUBLISHED + self._fresh > now]
+        listed = {day: self._symbols_with_rows(day, exchange) for day in unsure}
+        todo = [task for symbol in self._symbols for task in self._tasks(symbol, over, listed, exchange, now)]
         try:
             for done, task in enumerate(todo):
                 if task.symbol not in self._problems:
@@ -113,9 +116,21 @@ class DownloadedSource:
             ) from error
 
     def _tasks(
-        self, symbol: str, wanted: Sequence[dt.date], exchange: SessionCalendar, now: dt.datetime
+        self,
+        symbol: str,
+        wanted: Sequence[dt.date],
+        listed: Mapping[dt.date, set[str]],
+        exchange: SessionCalendar,
+        now: dt.datetime,
     ) -> "Iterator[_Task]":
-        missing = {day for day in wanted if not self._is_good(symbol, day, exchange, now)}
+        newest = self._newest(symbol, exchange)
+        missing = {day for day in wanted if day not in newest or now - newest[day].begun >= self._fresh}
+        # An empty answer soon after the close says that the vendor has not published yet.
+        missing |= {
+            day
+            for day, symbols in listed.items()
+            if symbol not in symbols and day in newest and newest[day].begun < exchange.close(day) + _PUBLISHED
+        }
         for left in self._store.unfinished(symbol):
             held = missing.intersection(self._sessions(left.span, exchange))
             held = {day for day in held if left.begun >= exchange.close(day)}
@@ -127,13 +142,10 @@ class DownloadedSource:
         for span, _ in joined(missing, exchange, self.step, self._vendor.longest_span):
             yield _Task(symbol, span, None)
 
-    def _is_good(self, symbol: str, session: dt.date, exchange: SessionCalendar, now: dt.datetime) -> bool:
-        delivery = self._newest(symbol, exchange).get(session)
-        if delivery is None or now - delivery.begun >= self._fresh:
-            return False
-        # An empty answer soon after the close says that the vendor has not published yet.
-        is_early = delivery.begun < exchange.close(session) + _PUBLISHED
-        return not is_early or self._rows(delivery, session, exchange).height > 0
+    def _symbols_with_rows(self, session: dt.date, exchange: SessionCalendar) -> set[str]:
+        newest = (self._newest(symbol, exchange).get(session) for symbol in self._symbols)
+        rows = self._rows([delivery for delivery in newest if delivery], session, exchange)
+        return set(rows.filter(TRADED)["Symbol"].unique().to_list())
 
     def _carry_out(self, task: "_Task", say: Callable[[str], None] | None) -> None:
         if task.delivery is not None:
@@ -190,8 +202,8 @@ class DownloadedSource:
                 if session not in found:
                     by_delivery.setdefault(delivery, set()).add(session)
             for delivery, candidates in by_delivery.items():
-                stamps = _traded(delivery.rows(self._parse(symbol)))["Timestamp"]
-                found |= candidates.intersection(self._belongs(stamps, exchange).unique().to_list())
+                stamps = delivery.rows(self._parse(symbol)).filter(TRADED)["Timestamp"]
+                found |= candidates.intersection(dates(stamps, exchange, self.step).unique().to_list())
         return sorted(found)
 
     def read_session(
@@ -212,45 +224,50 @@ class DownloadedSource:
         if not exchange.is_session(session):
             reason = f"{session} is no session of {exchange.name}"
             return RawSession(session, empty, {}, (SourceSkip("not_a_session", "", None, session, 0, reason),))
-        found = _Found()
+        deliveries: dict[str, Delivery] = {}
+        skips: list[SourceSkip] = []
         for symbol in self._symbols if symbols is None else sorted(set(symbols)):
             delivery = self._newest(symbol, exchange).get(session)
             if delivery is not None:
-                self._read(delivery, session, exchange, found)
+                deliveries[symbol] = delivery
                 continue
-            skip = self._absent(symbol, session, exchange)
+            absent = self._absent(symbol, session, exchange)
             if symbols is not None:
-                raise SourceError(skip.reason)
-            found.skips.append(skip)
-        frame = pl.concat(found.parts) if found.parts else empty
-        return RawSession(session, frame, found.files, tuple(found.skips), found.arrived, found.payloads)
+                raise SourceError(absent.reason)
+            skips.append(absent)
+        return self._raw(session, exchange, deliveries, skips)
 
-    def _read(self, delivery: Delivery, session: dt.date, exchange: SessionCalendar, found: "_Found") -> None:
-        symbol = delivery.symbol
-        rows = self._rows(delivery, session, exchange)
-        traded = _traded(rows)
-        shown = delivery.folder.name
-        if dropped := rows.height - traded.height:
-            reason = f"{dropped} bars that {self._vendor.name} lists without a price: nothing was traded in them"
-            found.skips.append(SourceSkip("no_trade", f"{symbol}/{shown}", symbol, session, dropped, reason))
-        if traded.is_empty():
-            found.skips.append(self._without_rows(delivery, session, exchange))
-            return
-        answers = {answer.number: answer for answer in delivery.answers}
-        for number in traded[PAGE].unique(maintain_order=True):
-            name = delivery.shown(number)
-            found.files[name] = answers[number].sha256
-            found.arrived[name] = answers[number].arrived
-            found.payloads[name] = delivery.body_file(number)
-        names = pl.col(PAGE).replace_strict(
-            {number: delivery.shown(number) for number in answers}, return_dtype=pl.String
-        )
-        stamp = (
-            pl.lit(exchange.open(session)).cast(pl.Datetime("us", "UTC")) if self.step == "1d" else pl.col("Timestamp")
-        )
-        found.parts.append(
-            traded.with_columns(Symbol=pl.lit(symbol), source_file=names, Timestamp=stamp).select(*RAW_COLUMNS)
-        )
+    def _raw(
+        self,
+        session: dt.date,
+        exchange: SessionCalendar,
+        deliveries: Mapping[str, Delivery],
+        skips: list[SourceSkip],
+    ) -> RawSession:
+        rows = self._rows(list(deliveries.values()), session, exchange)
+        untraded = rows.filter(~TRADED).group_by("Symbol", maintain_order=True).len()
+        for symbol, count in untraded.iter_rows():
+            reason = f"{count} bars that {self._vendor.name} lists without a price: nothing was traded in them"
+            skips.append(SourceSkip("no_trade", _shown(deliveries[symbol]), symbol, session, count, reason))
+        rows = rows.filter(TRADED)
+        empty = deliveries.keys() - set(rows["Symbol"].unique())
+        skips += [self._without_rows(deliveries[symbol], session, exchange) for symbol in sorted(empty)]
+        names: list[dict[str, str | int]] = []
+        files: dict[str, str] = {}
+        arrived: dict[str, dt.datetime] = {}
+        payloads: dict[str, Path] = {}
+        answers = {symbol: delivery.answers for symbol, delivery in deliveries.items() if symbol not in empty}
+        for symbol, page in rows.select("Symbol", PAGE).unique(maintain_order=True).iter_rows():
+            name = deliveries[symbol].shown(page)
+            names.append({"Symbol": symbol, PAGE: page, "source_file": name})
+            files[name] = answers[symbol][page - 1].sha256
+            arrived[name] = answers[symbol][page - 1].arrived
+            payloads[name] = deliveries[symbol].body_file(page)
+        pages = pl.DataFrame(names, schema={"Symbol": pl.String, PAGE: pl.Int32, "source_file": pl.String})
+        frame = rows.join(pages, on=["Symbol", PAGE], how="left", maintain_order="left")
+        if self.step == "1d":
+            frame = frame.with_columns(Timestamp=pl.lit(exchange.open(session)).cast(INSTANT))
+        return RawSession(session, frame.select(*RAW_COLUMNS), files, tuple(skips), arrived, payloads)
 
     def _absent(self, symbol: str, session: dt.date, exchange: SessionCalendar) -> SourceSkip:
         problem = self._problems.get(symbol)
@@ -268,12 +285,12 @@ class DownloadedSource:
 
     def _without_rows(self, delivery: Delivery, session: dt.date, exchange: SessionCalendar) -> SourceSkip:
         """Why a session that was asked for has no row: it never had one, or has none any more."""
-        symbol, file = delivery.symbol, f"{delivery.symbol}/{delivery.folder.name}"
+        symbol, file = delivery.symbol, _shown(delivery)
         asked = f"{self._vendor.name} was asked at {delivery.begun:%Y-%m-%d %H:%M} UTC"
         span = span_of(session, exchange, self.step)
         for older in self._store.deliveries(symbol):
             if older != delivery and older.span.covers(span):
-                rows = _traded(self._rows(older, session, exchange)).height
+                rows = self._rows([older], session, exchange).filter(TRADED).height
                 if rows:
                     reason = (
                         f"{asked} and has no bar of {symbol} {session}; an older answer had {rows}: ask the vendor why"
@@ -304,15 +321,8 @@ class DownloadedSource:
             self._sessions_in[key] = [day for day in near if span.covers(span_of(day, exchange, self.step))]
         return self._sessions_in[key]
 
-    def _rows(self, delivery: Delivery, session: dt.date, exchange: SessionCalendar) -> pl.DataFrame:
-        rows = delivery.rows(self._parse(delivery.symbol), span_of(session, exchange, self.step))
-        return rows.filter(self._belongs(rows["Timestamp"], exchange) == session)
-
-    def _belongs(self, stamps: pl.Series, exchange: SessionCalendar) -> pl.Series:
-        """The date of the session that each bar belongs to, whether or not there is such a session."""
-        if self.step == "1d":
-            return stamps.dt.date()
-        return exchange.belongs_to(stamps)
+    def _rows(self, deliveries: Sequence[Delivery], session: dt.date, exchange: SessionCalendar) -> pl.DataFrame:
+        return session_rows(deliveries, session, exchange, self.step, self._parse)
 
     def _parse(self, symbol: str) -> Callable[[bytes], pl.DataFrame]:
         return partial(self._vendor.rows, symbol)
@@ -325,16 +335,5 @@ class _Task:
     delivery: Delivery | None  # one that was left unfinished
 
 
-class _Found:
-    """What the Symbols of a session add up to."""
-
-    def __init__(self) -> None:
-        self.parts: list[pl.DataFrame] = []
-        self.files: dict[str, str] = {}
-        self.skips: list[SourceSkip] = []
-        self.arrived: dict[str, dt.datetime] = {}
-        self.payloads: dict[str, Path] = {}
-
-
-def _traded(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.filter(pl.any_horizontal(pl.col(*PRICES).is_not_null()))
+def _shown(delivery: Delivery) -> str:
+    return f"{delivery.symbol}/{delivery.folder.name}"

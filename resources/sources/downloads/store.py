@@ -90,15 +90,16 @@ class Delivery:
             raise SourceError(f"{shown}: changed since it arrived; remove its folder and it is downloaded again")
         return body
 
-    def rows(self, parse: Parse, between: Span | None = None) -> pl.DataFrame:
-        """The bodies' rows with ``page``, by time, as received within one time; ``between`` leaves out others."""
-        path = self.folder / _ROWS
+    def scan(self) -> pl.LazyFrame:
+        """The bodies' rows with ``page``, by time, as received within one time."""
+        return pl.scan_parquet(self.folder / _ROWS, hive_partitioning=False)
+
+    def rows(self, parse: Parse) -> pl.DataFrame:
+        """What :meth:`scan` gives; made again from the bodies, which are what counts, where that is not readable."""
         try:
-            return _scan(path, between).collect()
+            return self.scan().collect()
         except (OSError, pl.exceptions.PolarsError):
-            # Derived, so it is made again: the bodies are what counts.
-            self.write_rows(parse)
-            return _scan(path, between).collect()
+            return self.write_rows(parse)
 
     def write_rows(self, parse: Parse) -> pl.DataFrame:
         """Parse all bodies and keep the rows. SourceError where one is not what the vendor documents."""
@@ -260,13 +261,6 @@ def _answers(folder: Path) -> list[Answer]:
         record: dict[str, Any] = json.loads(path.read_text())
         found.append(Answer(**{**record, "arrived": dt.datetime.fromisoformat(record["arrived"])}))
     return found
-
-
-def _scan(path: Path, between: Span | None) -> pl.LazyFrame:
-    frame = pl.scan_parquet(path, hive_partitioning=False)
-    if between is None:
-        return frame
-    return frame.filter(pl.col("Timestamp").is_between(between.start, between.end, closed="left"))
 
 
 def _durable(path: Path) -> None:
