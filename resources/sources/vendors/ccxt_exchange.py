@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from resources.sources.context import SourceContext
-from resources.sources.downloads.source import DownloadedSource
 from resources.sources.downloads.vendor import Page, SymbolRefused
 from resources.sources.errors import SourceError
 from resources.sources.vendors.candles import UNREADABLE, CandleReader, instant, library, milliseconds, shortened
+from resources.sources.vendors.download_config import DownloadConfig
 from resources.sources.vendors.pace import Pace, pace_of
 from resources.sources.vendors.patience import Again, Patience, retry_after
 from trading.errors import ConfigError
@@ -28,6 +28,7 @@ from trading.ports.sources import Step
 if TYPE_CHECKING:
     from requests import Response
 
+    from resources.sources.downloads.source import DownloadedSource
     from resources.sources.vendors.bounded_session import BoundedSession
 
 _MINUTE = dt.timedelta(minutes=1)
@@ -35,6 +36,8 @@ _ROWS_UNKNOWN = 300  # what an exchange gives at least whose own limit ccxt does
 _ROWS_MOST = 1000
 _KEPT = ("id", "symbol", "base", "quote", "baseId", "quoteId", "type", "spot", "active")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+_Unit = Annotated[PositiveFloat, Field(allow_inf_nan=False)]
 
 
 class CcxtExchange:
@@ -294,8 +297,10 @@ class CcxtExchange:
         return exchange
 
 
-class CcxtConfig(BaseModel):
-    """A universe's minutes from a crypto exchange; its ``calendar`` is ``24/7``.
+class CcxtConfig(DownloadConfig):
+    """A universe's minutes from a crypto exchange; see :class:`DownloadConfig` for what all downloads have in common.
+
+    The universe's ``calendar`` is ``24/7``.
 
     Args:
         exchange: ccxt's id.
@@ -304,42 +309,35 @@ class CcxtConfig(BaseModel):
         volume_units: the same for single Symbols, where 64 bits are too few for the volume in ``volume_unit``.
         base_url: in place of the exchange's own host.
         requests_per_minute: null leaves the pace to ccxt, which knows each exchange's limit.
-        span_days: how many days one download holds at most.
+        longest_span_days: how many days one download holds at most.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["ccxt"] = "ccxt"
-    exchange: Annotated[str, Field(pattern=r"^[a-z0-9]+$")] = "binance"
-    markets: dict[str, str] = {}
-    volume_unit: Annotated[PositiveFloat, Field(allow_inf_nan=False)] = 1e-8
-    volume_units: dict[str, Annotated[PositiveFloat, Field(allow_inf_nan=False)]] = {}
-    base_url: Annotated[str, Field(pattern=r"^https?://[^/]+")] | None = None
+    step: Literal["1m"] = "1m"
+    exchange: str = Field("binance", pattern=r"^[a-z0-9]+$")
+    markets: dict[str, str] = Field(default_factory=dict)
+    volume_unit: _Unit = 1e-8
+    volume_units: dict[str, _Unit] = Field(default_factory=dict)
+    base_url: str | None = Field(None, pattern=r"^https?://[^/]+")
     requests_per_minute: PositiveInt | None = None
-    span_days: PositiveInt = 7
+    longest_span_days: PositiveInt = 7
 
-    def open(self, context: SourceContext) -> DownloadedSource:
-        """The source; asks nobody yet.
-
-        Raises:
-            ConfigError: the universe names no Symbols.
-        """
-        if not context.symbols:
-            raise ConfigError(f"symbols must be listed for {self.exchange}: an exchange has thousands of markets")
-        directory = context.downloads / f"{self.exchange}-1m"
+    def open(self, context: SourceContext) -> "DownloadedSource":
+        """The source; asks nobody yet. ConfigError where the universe names no Symbols."""
         per_minute = self.requests_per_minute
         vendor = CcxtExchange(
             self.exchange,
-            directory,
+            self.directory(context, self.exchange),
             clock=context.clock,
             markets=self.markets,
             volume_unit=self.volume_unit,
             volume_units=self.volume_units,
             base_url=self.base_url,
             pace=pace_of(self.base_url or self.exchange, per_minute) if per_minute else None,
-            longest_span=dt.timedelta(days=self.span_days),
+            patience=self.patience,
+            longest_span=dt.timedelta(days=self.longest_span_days),
         )
-        return DownloadedSource(vendor, directory, context.symbols, calendar=context.calendar, clock=context.clock)
+        return self.source(vendor, context)
 
 
 def _moved(urls: Any, base_url: str) -> Any:

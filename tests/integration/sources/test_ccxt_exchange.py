@@ -437,7 +437,7 @@ def test_an_exchange_must_be_one_that_ccxt_knows(tmp_path: Path) -> None:
 
 def test_symbols_must_be_listed(tmp_path: Path) -> None:
     context = SourceContext(tmp_path, tmp_path, "24/7", None, lambda: NOW, {})
-    with pytest.raises(ConfigError, match="symbols must be listed for binance"):
+    with pytest.raises(ConfigError, match="source ccxt: symbols is null"):
         CcxtConfig().open(context)
 
 
