@@ -57,6 +57,8 @@ def test_worked_belonging(name: str) -> None:
     assert placed.is_not_null().to_list() == [row["inside"] == "true" for row in rows]
     singly = [calendar.belongs_to(stamps[i : i + 1]).item() for i in range(len(rows))]
     assert singly == found.to_list(), "what a row belongs to depends on no other row"
+    assert calendar.belongs_to(stamps.sort()).to_list() == found.gather(stamps.arg_sort()).to_list()
+    assert calendar.session_of(stamps.sort()).to_list() == placed.gather(stamps.arg_sort()).to_list()
 
 
 @pytest.mark.parametrize(
@@ -94,6 +96,13 @@ def test_the_minutes_inside_are_the_minutes_of_the_sessions(name: str, day: dt.d
     assert within.join(counted, on="session", how="left").filter(pl.col("len").ne_missing(pl.col("minutes"))).is_empty()
     belongs = calendar.belongs_to(stamps)
     assert belongs.is_sorted()
+    backwards = stamps.reverse()
+    assert calendar.belongs_to(backwards).reverse().equals(belongs), "the same, sorted or not"
+    assert calendar.session_of(backwards).reverse().equals(calendar.session_of(stamps), null_equal=True)
+    assert calendar.session_of(stamps).equals(placed["session"], null_equal=True)
+    local = stamps.to_frame("t").select(calendar.trading_date(pl.col("t"))).to_series()
+    outside = calendar.session_of(stamps).is_null()
+    assert belongs.filter(outside).equals(local.filter(outside))
     assert placed.filter(pl.col("session").is_not_null() & (pl.col("session") != belongs)).is_empty()
 
 
@@ -168,6 +177,18 @@ def test_a_session_that_opens_on_the_evening_before() -> None:
     calendar = get_calendar("CMES")
     assert calendar.with_session(frame)["session"].to_list() == [None, monday, monday, tuesday]
     assert calendar.with_session(frame[1:2])["session"].to_list() == [monday]
+
+
+def test_rows_beyond_the_calendar_keep_their_date_and_have_no_session() -> None:
+    stamps = pl.Series([_utc(1970, 1, 1, 2), _utc(2023, 11, 22, 15), _utc(2050, 1, 1, 2)], dtype=INSTANT)
+    calendar = get_calendar()
+    for rows in (stamps, stamps.reverse()):
+        assert calendar.session_of(rows).drop_nulls().to_list() == [dt.date(2023, 11, 22)]
+        found = [dt.date(1969, 12, 31), dt.date(2023, 11, 22), dt.date(2049, 12, 31)]
+        assert sorted(calendar.belongs_to(rows).to_list()) == found
+    with pytest.raises(DataError, match="outside the calendar"):
+        calendar.belongs_to(stamps[:1])
+    assert calendar.belongs_to(stamps.clear()).to_list() == calendar.session_of(stamps.clear()).to_list() == []
 
 
 @pytest.mark.parametrize("stamps", [pl.Series([0], dtype=pl.Datetime("us")), pl.Series([None], dtype=INSTANT)])
