@@ -36,6 +36,11 @@ class CorporateActionSource(Protocol):
         """What people call it; also the ``source`` column of its rows, e.g. ``eodhd``."""
         ...
 
+    @property
+    def asks_by_symbol(self) -> bool:
+        """Whether it must be told the Symbols; a file lists its own."""
+        ...
+
     def read(
         self,
         symbols: Sequence[str] | None,
@@ -46,11 +51,11 @@ class CorporateActionSource(Protocol):
         """Actions with ``first <= ex_date <= last``; dates ahead of today give what is announced.
 
         Args:
-            symbols: None takes all that the source has, where it can list them.
+            symbols: None takes all that the source has, where it does not ask by Symbol.
 
         Raises:
             SourceDown: a vendor does not deliver.
             SourceError: what the source holds cannot be used, or the vendor refuses.
-            ConfigError: ``symbols`` is None and the source cannot list its own.
+            ConfigError: ``symbols`` is None and the source asks by Symbol.
         """
         ...

@@ -37,6 +37,7 @@ class CsvActions:
     """Implements :class:`trading.ports.corporate_actions.CorporateActionSource`."""
 
     name = "csv"
+    asks_by_symbol = False
 
     def __init__(self, path: Path) -> None:
         self._path = path

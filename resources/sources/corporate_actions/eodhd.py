@@ -54,6 +54,7 @@ class EodhdActions:
     """
 
     name = "eodhd"
+    asks_by_symbol = True
 
     def __init__(
         self,

@@ -88,6 +88,7 @@ class FactorFile:
     """
 
     name = "factor_file"
+    asks_by_symbol = False
 
     def __init__(self, config: FactorFileConfig, path: Path, tickers_path: Path | None, calendar: str) -> None:
         self._config = config

@@ -61,6 +61,7 @@ class PolygonActions:
     """
 
     name = "polygon"
+    asks_by_symbol = True
 
     def __init__(
         self,
