@@ -280,7 +280,7 @@ def _said(found: pl.DataFrame, used: Mapping[dt.date, Mapping[str, int]]) -> Ite
     for day in days[:_NAMED]:
         of_day = found.filter(pl.col("session") == day).sort("revision")
         commits = f"commit {of_day['commit_before'][0][:12]} to {of_day['commit_after'][-1][:12]}"
-        users = ", ".join(f"{count} {name}" for name, count in used[day].items())
+        users = ", ".join(f"{count} {name.removesuffix('s') if count == 1 else name}" for name, count in used[day].items())
         yield (
             f"session {day} came again with other bars: {figure(of_day)}, {commits}; {users} used the old ones. See "
             f"`trading revisions show {day}` and `trading revisions used {day}`"
