@@ -1,7 +1,7 @@
 """What the configurations of vendors over HTTP have in common."""
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from resources.sources.vendors.http import JsonRequests
 
 _DAYS_PER_REQUEST = 3650  # of daily bars
+
+# Types rather than fields, so that a vendor's own default keeps the bounds.
+PerMinute = Annotated[int, Field(ge=1)]
+Days = Annotated[int, Field(ge=2)]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 class VendorConfig(BaseModel):
@@ -42,9 +47,9 @@ class VendorConfig(BaseModel):
     kind: str
     step: Step = "1m"
     base_url: str
-    key_env: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    requests_per_minute: int = Field(ge=1)
-    longest_span_days: int = Field(ge=2)
+    key_env: Variable
+    requests_per_minute: PerMinute
+    longest_span_days: Days
     fresh_hours: float = Field(12.0, ge=0)
     keep_superseded: int = Field(3, ge=0)
     patience_seconds: float = Field(120.0, gt=0)

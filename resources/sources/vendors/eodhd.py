@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
+from pydantic import Field
 
 from resources.sources.context import SourceContext
 from resources.sources.downloads.spans import Span
 from resources.sources.downloads.vendor import Page
 from resources.sources.errors import SourceError
-from resources.sources.vendors.config import VendorConfig
+from resources.sources.vendors.config import Days, PerMinute, Variable, VendorConfig
 from resources.sources.vendors.http import JsonRequests
 from resources.sources.vendors.json_bars import NullVolume, bars_of, present, whole_numbers
 from trading.ports.sources import Step
@@ -36,10 +37,10 @@ class EodhdConfig(VendorConfig):
 
     kind: Literal["eodhd"]
     base_url: str = "https://eodhd.com"
-    key_env: str = "EODHD_API_KEY"
-    exchange: str = "US"
-    requests_per_minute: int = 900
-    longest_span_days: int = 120
+    key_env: Variable = "EODHD_API_KEY"
+    exchange: str = Field("US", pattern=r"^[A-Za-z0-9]+$")
+    requests_per_minute: PerMinute = 900
+    longest_span_days: Days = Field(120, le=120)
 
     def open(self, context: SourceContext) -> "DownloadedSource":
         vendor = EodhdBars(

@@ -8,15 +8,16 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import polars as pl
+from pydantic import Field, field_validator
 
 from resources.sources.context import SourceContext
 from resources.sources.downloads.spans import Span
 from resources.sources.downloads.vendor import Page
 from resources.sources.errors import SourceError
-from resources.sources.vendors.config import VendorConfig
+from resources.sources.vendors.config import Days, PerMinute, Variable, VendorConfig
 from resources.sources.vendors.http import JsonRequests
 from resources.sources.vendors.json_bars import NullVolume, bars_of, whole_numbers
 from trading.ports.sources import Step
@@ -42,11 +43,18 @@ class PolygonConfig(VendorConfig):
 
     kind: Literal["polygon"]
     base_url: str = "https://api.polygon.io"
-    key_env: str = "POLYGON_API_KEY"
-    requests_per_minute: int = 5
-    longest_span_days: int = 60
-    volume_unit: float = 1.0
+    key_env: Variable = "POLYGON_API_KEY"
+    requests_per_minute: PerMinute = 5
+    longest_span_days: Days = 60
+    volume_unit: float = Field(1.0, gt=0)
     zone: str = "America/New_York"
+
+    @field_validator("zone")
+    @classmethod
+    def _known(cls, zone: str) -> str:
+        if zone not in available_timezones():
+            raise ValueError(f"{zone!r} is no time zone; it must be one like America/New_York or UTC")
+        return zone
 
     def open(self, context: SourceContext) -> "DownloadedSource":
         vendor = PolygonBars(
