@@ -134,11 +134,11 @@ class DownloadedSource:
         for left in self._store.unfinished(symbol):
             held = missing.intersection(self._sessions(left.span, exchange))
             held = {day for day in held if left.begun >= exchange.close(day)}
-            if held and now - left.begun < self._fresh:
+            if now - left.begun >= self._fresh:
+                self._discard(left)
+            elif held:
                 missing -= held
                 yield _Task(symbol, left.span, left)
-            else:
-                self._discard(left)
         for span, _ in joined(missing, exchange, self.step, self._vendor.longest_span):
             yield _Task(symbol, span, None)
 
@@ -151,9 +151,12 @@ class DownloadedSource:
         if task.delivery is not None:
             try:
                 with self._store.writing(task.delivery) as writing:
-                    if writing is not None:  # else another process has it
+                    if writing is not None:
                         self._download(writing, say)
-                return
+                        return
+                if task.delivery.is_complete:
+                    return
+                # Another process is at it and may yet fail: this one asks for itself.
             except SymbolRefused:
                 raise
             except SourceError:

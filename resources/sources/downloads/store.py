@@ -70,6 +70,11 @@ class Delivery:
     def answers(self) -> list[Answer]:
         return _answers(self.folder)
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether it is by now, also where it was under way when it was listed."""
+        return self.folder.with_name(self.folder.name.removesuffix(_OPEN)).is_dir()
+
     def body_file(self, number: int) -> Path:
         return self.folder / f"{number:04d}.gz"
 
@@ -158,6 +163,7 @@ class Writing:
         complete = under_way.folder.with_name(under_way.folder.name.removesuffix(_OPEN))
         under_way.folder.rename(complete)
         _durable(complete.parent)
+        _durable(complete.parent.parent)
         self.delivery = Delivery(under_way.symbol, under_way.span, under_way.begun, complete)
         return self.delivery
 

@@ -7,6 +7,7 @@ import datetime as dt
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
 import polars as pl
 from pydantic import Field
@@ -86,10 +87,10 @@ class EodhdBars:
         ticker = self._tickers.get(symbol, f"{symbol}.{self._exchange}")
         last = end - _SECOND  # both bounds are theirs included
         if self.step == "1m":
-            path = f"/api/intraday/{ticker}"
+            path = f"/api/intraday/{quote(ticker)}"
             span = {"interval": "1m", "from": str(int(start.timestamp())), "to": str(int(last.timestamp()))}
         else:
-            path = f"/api/eod/{ticker}"
+            path = f"/api/eod/{quote(ticker)}"
             span = {"period": "d", "order": "a", "from": f"{start:%Y-%m-%d}", "to": f"{last:%Y-%m-%d}"}
         params = {**span, "fmt": "json"}
         body, _ = self._requests.get(path, params, asked=f"{ticker} {Span(start, end)}", wrong=_wrong)

@@ -9,6 +9,7 @@ import pytest
 from harness.listed_bars import ListedBars, Row
 
 from resources.sources.downloads.source import DownloadedSource
+from resources.sources.downloads.store import Store
 from resources.sources.errors import SourceError
 from trading.ports.sources import BarSource, SourceDown
 from trading.sessions import get_calendar
@@ -212,6 +213,37 @@ def test_what_was_left_too_long_ago_is_begun_anew(here: Here) -> None:
     source.fetch(DAYS)
     assert here.asked() == [("AAPL", "01-02", "01-05", None)]
     assert len(list((here.folder / "AAPL").iterdir())) == 1
+
+
+def test_what_was_left_waits_while_other_sessions_are_asked_for(here: Here) -> None:
+    here.vendor.page_size = 10
+    here.vendor.pages_left = 2
+    source = here.source()
+    with pytest.raises(SourceDown):
+        source.fetch(DAYS[:2])
+    here.vendor.pages_left = None
+    source.fetch(DAYS[2:])
+    here.asked()
+    source.fetch(DAYS[:2])
+    assert here.asked() == [("AAPL", "01-02", "01-04", "20")]
+
+
+def test_what_another_process_is_at_is_asked_for_by_this_one_too(here: Here) -> None:
+    here.vendor.page_size = 10
+    here.vendor.pages_left = 2
+    source = here.source()
+    with pytest.raises(SourceDown):
+        source.fetch(DAYS)
+    here.vendor.pages_left = None
+    here.asked()
+    other = Store(here.folder)
+    [left] = other.unfinished("AAPL")
+    with other.writing(left) as theirs:
+        assert theirs is not None
+        source.fetch(DAYS)
+        assert here.asked() == [("AAPL", "01-02", "01-05", None)]
+        assert source.sessions() == DAYS
+        assert [answer.number for answer in theirs.answers] == [1, 2]
 
 
 def test_a_cursor_that_the_vendor_no_longer_takes_begins_anew(here: Here) -> None:
