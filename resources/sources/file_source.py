@@ -1,7 +1,6 @@
 """Bars in local files as a source: what a folder and a package have in common."""
 
 import datetime as dt
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from resources.sources.raw_session import Found, Parts, empty, holiday, notes, r
 from resources.sources.session_blocks import BYTES_PER_ROW, SessionBlocks
 from resources.sources.synthetic_package import read_label
 from resources.sources.threads import each
+from resources.sources.turns import Turns
 from trading.ports.sources import FetchProgress, RawSession, SourceProblem, SourceSkip, Step
 from trading.sessions import SessionCalendar, get_calendar
 
@@ -65,7 +65,7 @@ class FileSource:
         self._room = cache_bytes
         self._blocks = SessionBlocks(form, cache_bytes)
         self._contents: dict[tuple[str, str], FileContent] = {}
-        self._lock = threading.RLock()
+        self._turns = Turns()
         self._open()
 
     @property
@@ -82,7 +82,7 @@ class FileSource:
 
     def fetch(self, sessions: Sequence[dt.date], progress: FetchProgress | None = None) -> None:
         """Look at the folder again, index what is new in it, and plan how to read ``sessions``."""
-        with self._lock:
+        with self._turns.take():
             self._open()
             exchange = get_calendar(self.calendar)
             self._index(self._long, exchange, progress)
@@ -99,7 +99,7 @@ class FileSource:
 
     def sessions(self, calendar: str | None = None) -> list[dt.date]:
         """Sessions with at least one row; files of many days are read for it, files of one day taken by their name."""
-        with self._lock:
+        with self._turns.take():
             exchange = get_calendar(calendar or self.calendar)
             self._index(self._long, exchange)
             self._refuse_all_wrong()
@@ -109,7 +109,7 @@ class FileSource:
 
     def skips(self, calendar: str | None = None) -> list[SourceSkip]:
         """Strangers, empty files, and rows on dates that are no session, over the whole folder."""
-        with self._lock:
+        with self._turns.take():
             exchange = get_calendar(calendar or self.calendar)
             holidays = [f for f in self._files if f.day is not None and not exchange.is_session(f.day)]
             self._index([*self._long, *holidays], exchange)
@@ -137,8 +137,10 @@ class FileSource:
         known = {f.symbol for f in self._files}
         for symbol in [s for s in symbols or () if s not in known]:
             raise SourceError(f"{self.name} has no file of Symbol {symbol!r}; it has {few(sorted(known))}")
-        with self._lock:
-            return self._read(session, get_calendar(calendar or self.calendar), symbols)
+        exchange = get_calendar(calendar or self.calendar)
+        with self._turns.take(session):
+            parts, skips = self._read(session, exchange, symbols)
+        return raw_session(session, exchange, self.step, parts, skips)
 
     # -- what a kind of folder decides --
 
@@ -295,7 +297,9 @@ class FileSource:
                 content = self._contents[file.shown, exchange.name]
                 yield Found(file, content, None, *content.between(session, session))
 
-    def _read(self, session: dt.date, exchange: SessionCalendar, symbols: Sequence[str] | None) -> RawSession:
+    def _read(
+        self, session: dt.date, exchange: SessionCalendar, symbols: Sequence[str] | None
+    ) -> tuple[Parts, list[SourceSkip]]:
         near = self._near(session, symbols)
         self._blocks.move(session, exchange, whole=self._whole)
         self._index(near, exchange)
@@ -314,7 +318,7 @@ class FileSource:
         if symbols is None:
             more += [SourceSkip("missing_file", "", name, session, 0, _ABSENT) for name in self._absent()]
         self._blocks.release(session)
-        return raw_session(session, exchange, self.step, parts, [*skips, *more])
+        return parts, [*skips, *more]
 
     def _loaded(
         self, near: list[BarFile], session: dt.date, exchange: SessionCalendar
