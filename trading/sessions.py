@@ -169,18 +169,19 @@ class SessionCalendar:
         return self._days_of(timestamps, self._holding)
 
     def _days_of(self, timestamps: pl.Series, answer: Callable[[Array], Array]) -> pl.Series:
-        """``answer`` by row; where rows ascend, asked once per stretch between two edges: nothing changes within."""
+        """``answer`` by row, asked once per stretch between two edges: nothing changes within."""
         earliest, latest = self._span(timestamps)
         if earliest is None or latest is None:
             return pl.Series("session", [], dtype=pl.Date)
         self._slice(earliest.date() - _DAY, latest.date() + _DAY)  # refuses what lies outside the calendar
         instants: Array = timestamps.to_numpy().astype("datetime64[us]", copy=False)
-        if not timestamps.is_sorted():
-            return pl.Series("session", answer(instants))
-        low = np.searchsorted(self._edges, instants[0], side="left")
-        high = np.searchsorted(self._edges, instants[-1], side="right")
-        first = np.unique(np.append(np.searchsorted(instants, self._edges[low:high]), 0))
-        return pl.Series("session", np.repeat(answer(instants[first]), np.diff(first, append=len(instants))))
+        first, last = (np.datetime64(at.replace(tzinfo=None), "us") for at in (earliest, latest))
+        near = slice(*np.searchsorted(self._edges, [first, last], side="right"))
+        since = np.append(first, self._edges[near])
+        if timestamps.is_sorted():
+            starts = np.searchsorted(instants, since)
+            return pl.Series("session", np.repeat(answer(since), np.diff(starts, append=len(instants))))
+        return pl.Series("session", answer(since)[np.searchsorted(since, instants, side="right") - 1])
 
     def _holding(self, instants: Array) -> Array:
         schedule = self._arrays

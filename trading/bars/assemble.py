@@ -24,6 +24,7 @@ from trading.sessions import SessionCalendar, get_calendar
 
 _MINUTE = 60_000_000  # microseconds
 _FIGURES = (*PRICES, "Volume")
+_RAW = pl.Schema(RAW_COLUMNS)
 
 REPORT_SCHEMA: Mapping[str, Any] = MappingProxyType(
     {
@@ -89,27 +90,25 @@ def assemble_m1(frames: Iterable[pl.DataFrame], calendar: str = "XNYS") -> Assem
 
 
 def _merge(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    parts = []
-    for number, frame in enumerate(frames, start=1):
-        try:
-            require_columns(frame, RAW_COLUMNS, "m1_raw", optional=["source_file"])
-        except ContractViolation:
-            raise _wrong_columns(frame, _files(frame) or f"frame {number}") from None
-        if "source_file" not in frame.columns:
-            frame = frame.with_columns(source_file=pl.lit(None, pl.String))
-        parts.append(frame if frame.columns == list(RAW_COLUMNS) else frame.select(*RAW_COLUMNS))
+    parts = [
+        frame if frame.schema == _RAW else _conformed(frame, number) for number, frame in enumerate(frames, start=1)
+    ]
     if len(parts) == 1:
         return parts[0].rechunk()
-    return pl.concat(parts, rechunk=True) if parts else pl.DataFrame(schema=dict(RAW_COLUMNS))
+    return pl.concat(parts, rechunk=True) if parts else pl.DataFrame(schema=_RAW)
 
 
-def _wrong_columns(frame: pl.DataFrame, where: str) -> BarsRefused:
+def _conformed(frame: pl.DataFrame, number: int) -> pl.DataFrame:
+    """``frame`` with source_file and in the right order of columns; refused where more is wrong."""
+    where = _files(frame) or f"frame {number}"
     try:
         require_columns(frame, RAW_COLUMNS, "m1_raw", where=where, optional=["source_file"])
     except ContractViolation as error:
         hint = _volume_hint(frame) if frame.schema.get("Volume") not in (None, pl.Int64) else ""
-        return BarsRefused(f"{error}{hint}", contract=error.contract, rule=error.rule, details=error.details)
-    raise AssertionError("only called for a frame with wrong columns")
+        raise BarsRefused(f"{error}{hint}", contract=error.contract, rule=error.rule, details=error.details) from None
+    if "source_file" not in frame.columns:
+        frame = frame.with_columns(source_file=pl.lit(None, pl.String))
+    return frame.select(*RAW_COLUMNS)
 
 
 def _files(frame: pl.DataFrame) -> str:

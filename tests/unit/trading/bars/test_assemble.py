@@ -139,3 +139,36 @@ def test_wrong_columns_are_named_and_never_renamed(
     assert refused.value.code == code
     assert says in str(refused.value)
     assert "frame 2" in str(refused.value)
+
+
+def test_a_wrong_row_that_came_twice_names_both_files(minutes_of: Minutes) -> None:
+    wrong = minutes_of(DAY, range(3)).with_columns(High=pl.when(pl.col("Volume") == 2).then(1.0).otherwise("High"))
+    one, other = (wrong.with_columns(source_file=pl.lit(name)) for name in ("a/AAA.parquet", "b/AAA.parquet"))
+    for frames in ([one, other], [other, one]):
+        with pytest.raises(BarsRefused, match=r"high_bounds \(2 rows\)") as refused:
+            assemble_m1(frames)
+        assert refused.value.rows is not None
+        assert refused.value.rows["source_file"].to_list() == ["a/AAA.parquet", "b/AAA.parquet"]
+
+
+def test_a_lunch_break_s_minutes_are_outside_and_counted(minutes_of: Minutes) -> None:
+    """Tokyo: 150 minutes, an hour of lunch with late prints in it, 150 minutes, and one at the close."""
+    day = dt.date(2024, 11, 1)
+    assembled = assemble_m1([minutes_of(day, range(361), "XTKS")], "XTKS")
+    report = assembled.report.row(0, named=True)
+    assert (report["minutes_present"], report["minutes_expected"], report["rows_outside_session"]) == (300, 300, 61)
+    around = assembled.bars["Timestamp"].dt.strftime("%H:%M").to_list()[149:151]
+    assert around == ["02:29", "03:30"]
+
+
+def test_an_evening_open_counts_to_the_next_day_s_session(minutes_of: Minutes) -> None:
+    """CMES on Monday 2020-01-20: from Sunday evening to the holiday's halt; what follows the halt is outside."""
+    monday, tuesday = dt.date(2020, 1, 20), dt.date(2020, 1, 21)
+    offsets = [-1, 0, 1139, 1140, 1439, 1440]
+    report = assemble_m1([minutes_of(monday, offsets, "CMES")], "CMES").report
+    columns = ("session", "minutes_present", "rows_outside_session", "minutes_expected")
+    assert report.select(columns).rows() == [
+        (dt.date(2020, 1, 19), 0, 1, 0),
+        (monday, 2, 2, 1140),
+        (tuesday, 1, 0, 1440),
+    ]
