@@ -17,19 +17,22 @@ class BoundedSession(requests.Session):
     ``answer`` is the last one, whatever its status; None before it has come whole.
 
     Args:
-        seconds: for a whole answer, however steadily its parts trickle in.
+        connect: seconds to wait for a connection.
+        read: seconds to wait for the next part of an answer.
+        whole: seconds for the whole answer, however steadily its parts trickle in.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, *, connect: float, read: float, whole: float) -> None:
         super().__init__()
         self.answer: requests.Response | None = None
-        self._seconds = seconds
+        self._timeout = (connect, read)
+        self._whole = whole
 
     def request(self, *args: Any, **settings: Any) -> requests.Response:
-        """As of requests, which raises its ConnectionError and Timeout."""
+        """As of requests, which raises its ConnectionError and Timeout; the caller's ``timeout`` is not looked at."""
         self.answer = None
-        stop = time.monotonic() + self._seconds
-        answer = super().request(*args, **{**settings, "stream": True})
+        stop = time.monotonic() + self._whole
+        answer = super().request(*args, **{**settings, "stream": True, "timeout": self._timeout})
         body = bytearray()
         try:
             with answer:
@@ -38,7 +41,7 @@ class BoundedSession(requests.Session):
                     if len(body) > _LARGEST:
                         raise requests.ConnectionError(f"the answer is longer than {_LARGEST >> 20} MB")
                     if time.monotonic() > stop:
-                        raise requests.Timeout(f"the answer was not whole after {self._seconds:g} s")
+                        raise requests.Timeout(f"the answer was not whole after {self._whole:g} s")
         except ReadTimeoutError as error:
             raise requests.ReadTimeout(f"the answer stopped after {len(body)} bytes") from error
         except (HTTPError, OSError) as error:

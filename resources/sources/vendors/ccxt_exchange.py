@@ -265,7 +265,8 @@ class CcxtExchange:
     def _session(self) -> "BoundedSession":
         from resources.sources.vendors.bounded_session import BoundedSession
 
-        return BoundedSession(self._patience.seconds)
+        patience = self._patience
+        return BoundedSession(connect=patience.connect, read=patience.read, whole=patience.seconds)
 
     @cached_property
     def _reader(self) -> CandleReader:
@@ -284,7 +285,6 @@ class CcxtExchange:
             raise ConfigError(f"exchange {self.name!r} is unknown to ccxt {ccxt.__version__}; one it knows is binance")
         exchange = getattr(ccxt, self.name)(
             {
-                "timeout": round(self._patience.read * 1000),
                 "enableRateLimit": self._pace is None,
                 **settings,
             }

@@ -321,6 +321,8 @@ def test_cookie_and_crumb_stay_in_the_process(
     from yfinance import cache
 
     monkeypatch.setattr(cache._CookieDBManager, "_cache_dir", str(tmp_path / "home"))
+    monkeypatch.setattr(cache._CookieDBManager, "_db", None)
+    monkeypatch.setattr(cache._CookieCacheManager, "_Cookie_cache", None)
     source = source_in(tmp_path, server.url, "SPY")
     source.fetch(SESSIONS)
     assert any(asked.query.get("crumb") == CRUMB for asked in server.asked)
