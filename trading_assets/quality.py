@@ -9,6 +9,7 @@ import dagster as dg
 import polars as pl
 from pydantic import ValidationError
 
+from jobs.quality import QUALITY_JOB
 from resources.configurable import ClockResource, LakeResource
 from resources.expectations import QualityPlan
 from resources.lake.errors import ObjectNotFound, Overtaken
@@ -154,7 +155,8 @@ def suite_checks(settings: Settings, assets: Collection[str]) -> dg.AssetChecksD
     def quality(
         context: dg.AssetCheckExecutionContext, config: QualityRun, lake: LakeResource, clock: ClockResource
     ) -> Iterator[dg.AssetCheckResult]:
-        if context.run.asset_selection:
+        by_hand = context.run.asset_check_selection and not context.run.asset_selection
+        if context.run.job_name != QUALITY_JOB and not by_hand:
             # The warehouse does not know yet what such a run makes; a report of the old one would mislead.
             context.log.info(
                 "this run materialises assets: their quality is judged by quality_job, after the warehouse"
