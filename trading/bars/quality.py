@@ -163,7 +163,6 @@ def _missing(base: pl.DataFrame, bars: pl.DataFrame, schedule: pl.DataFrame) -> 
     """Symbol, session, missing, missing_minutes and longest_gap of those that miss any."""
     minute, first = pl.col("minute"), pl.col("first")
     ends = first.shift(-1).fill_null(True)
-    key = [*_KEY, "start", "end"]
     last = bars.filter(ends).join(base.select(*_KEY, end="minutes_expected"), on=_KEY)
     gaps = pl.concat(
         [
@@ -178,8 +177,7 @@ def _missing(base: pl.DataFrame, bars: pl.DataFrame, schedule: pl.DataFrame) -> 
     lunch = (pl.col("break_end") - pl.col("break_start")).dt.total_minutes()
     passed = pl.when(pl.col("minute") >= morning).then(lunch).otherwise(0)
     return (
-        gaps.select(key)
-        .with_columns(minute=pl.int_ranges("start", "end"), gap=pl.col("end") - pl.col("start"))
+        gaps.with_columns(minute=pl.int_ranges("start", "end"), gap=pl.col("end") - pl.col("start"))
         .explode("minute")
         .join(schedule, on="session")
         .with_columns(Timestamp=pl.col("open") + pl.duration(minutes=pl.col("minute") + passed))
@@ -193,20 +191,17 @@ def _figures(bars: pl.DataFrame, config: QualityConfig) -> pl.DataFrame:
     flat = (pl.col("High") == pl.col("Low")) & (pl.col("Open") == close)
     goes_on = flat & flat.shift() & (close == before) & ~first
     row = pl.int_range(pl.len())
-    steps = [
-        (pl.col(price) / (config.tick or 1.0) - (pl.col(price) / (config.tick or 1.0)).round()) for price in PRICES
-    ]
+    ticks = [pl.col(price) / (config.tick or 1.0) for price in PRICES]
     after_gap = ~first & (pl.col("minute") - pl.col("minute").shift() > 1)
     rows = bars.select(
         *_KEY,
         "run",
         "Timestamp",
         "Volume",
-        row=row,
         r=(close / pl.when(first).then("Open").otherwise(before)).log(),
         stuck=pl.when(flat).then(row - pl.when(goes_on).then(0).otherwise(row).cum_max() + 1).otherwise(0),
         gap_move=pl.when(after_gap).then(pl.col("Open") / before - 1),
-        off=pl.any_horizontal(step.abs() > _OFF_TICK for step in steps),
+        off=pl.any_horizontal((count - count.round()).abs() > _OFF_TICK for count in ticks),
     )
     scored = _deviation(rows, config.min_return_scale)
     size, stuck = pl.col("z").abs(), pl.col("stuck")
