@@ -96,20 +96,29 @@ def with_factors(
         ``rows`` in their order with the columns _new, _old and _cash (Float64), without those whose Symbol was another
         security.
     """
-    steps = rows.select("Symbol", session=session).join(known, on="Symbol", how="semi").unique()
-    found = _factors(steps, known, closes)
+    runs, run_of_row = session_runs(rows, session)
+    found = _factors(runs.with_row_index("_run"), known, closes)
     if found.is_empty():
         return None
-    return (
-        rows.join(found, left_on=["Symbol", session], right_on=_STEP, how="left", maintain_order="left")
-        .filter(pl.col("_gone").is_null() | ~pl.col("_gone"))
-        .with_columns(pl.col(NEW, OLD, CASH).fill_null(1.0))
-        .drop("_gone")
-    )
+    per_run = runs.with_row_index("_run").join(found, on="_run", how="left", maintain_order="left")
+    filled = per_run.select(pl.col(NEW, OLD, CASH).fill_null(1.0), pl.col("_gone").fill_null(False))
+    widened = rows.with_columns(filled[name].gather(run_of_row) for name in (NEW, OLD, CASH))
+    return widened.filter(~filled["_gone"].gather(run_of_row)) if filled["_gone"].any() else widened
 
 
-def _factors(steps: pl.DataFrame, known: pl.DataFrame, closes: pl.DataFrame | None) -> pl.DataFrame:
-    """Symbol, session, _new, _old, _cash, _gone for those of ``steps`` that an action comes after."""
+def session_runs(rows: pl.DataFrame, session: str = "session") -> tuple[pl.DataFrame, pl.Series]:
+    """Neighbouring rows of one Symbol and session, taken together: what is done once per run is spared its rows.
+
+    Returns:
+        Symbol, session of each run in order, and for each row of ``rows`` the number of its run (UInt32, from 0).
+    """
+    symbol, day = pl.col("Symbol"), pl.col(session)
+    begins = rows.select(((symbol != symbol.shift()) | (day != day.shift())).fill_null(True)).to_series()
+    return rows.filter(begins).select("Symbol", session=session), begins.cum_sum().cast(pl.UInt32) - 1
+
+
+def _factors(runs: pl.DataFrame, known: pl.DataFrame, closes: pl.DataFrame | None) -> pl.DataFrame:
+    """_run, _new, _old, _cash, _gone for those of ``runs`` that an action comes after."""
     require_columns(known, ACTION_COLUMNS, CONTRACT)
     kinds = [SPLIT, NEW_SECURITY] if closes is None else [SPLIT, NEW_SECURITY, DIVIDEND]
     events = known.filter(pl.col("kind").is_in(kinds)).sort("Symbol", "ex_date")
@@ -129,7 +138,8 @@ def _factors(steps: pl.DataFrame, known: pl.DataFrame, closes: pl.DataFrame | No
         )
     )
     return (
-        steps.sort(_STEP)
+        runs.join(after, on="Symbol", how="semi")
+        .sort(_STEP)
         .join_asof(
             after,
             left_on="session",
@@ -140,13 +150,29 @@ def _factors(steps: pl.DataFrame, known: pl.DataFrame, closes: pl.DataFrame | No
             check_sortedness=False,  # both are sorted; polars cannot see that within groups
         )
         .filter(pl.col("_gone").is_not_null())
-        .select(*_STEP, NEW, OLD, CASH, "_gone")
+        .select("_run", NEW, OLD, CASH, "_gone")
     )
 
 
 def _last_closes(bars: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
-    paying = known.filter(pl.col("kind") == DIVIDEND)
-    return bars.join(paying, on="Symbol", how="semi").group_by(_STEP).agg(pl.col("Close").sort_by("Timestamp").last())
+    """Symbol, session, Close of the last session before each dividend."""
+    runs, run_of_row = session_runs(bars)
+    paid = known.filter(pl.col("kind") == DIVIDEND).select("Symbol", "ex_date").sort("Symbol", "ex_date")
+    before = (
+        paid.join_asof(
+            runs.unique().sort(_STEP).with_columns(last="session"),
+            left_on="ex_date",
+            right_on="session",
+            by="Symbol",
+            allow_exact_matches=False,
+            check_sortedness=False,  # both are sorted; polars cannot see that within groups
+        )
+        .select("Symbol", session="last")
+        .unique()
+    )
+    needed = runs.join(before.with_columns(_needed=True), on=_STEP, how="left", maintain_order="left")["_needed"]
+    rows = bars.filter(needed.fill_null(False).gather(run_of_row))
+    return rows.group_by(_STEP).agg(pl.col("Close").sort_by("Timestamp").last())
 
 
 def _cash_factors(events: pl.DataFrame, closes: pl.DataFrame) -> pl.Series:

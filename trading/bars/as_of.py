@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from trading.bars.adjust import apply_actions
+from trading.bars.adjust import apply_actions, session_runs
 from trading.contracts import require_columns
 from trading.corporate_actions import DIVIDEND, in_force_from
 
@@ -48,26 +48,29 @@ def as_of_passes(
             first session that a computation needs.
         actions: contract ``corporate_actions``.
         sessions: that results are wanted for.
-        warmup: bars of a Symbol to give before the first wanted session of a pass; None gives all there are.
+        warmup: bars of a Symbol to give, at the least, before the first wanted session of a pass; None gives all there
+            are.
         dividends, closes: see :func:`trading.bars.adjust.adjust`.
 
     Raises:
         ContractViolation: wrong columns.
     """
     require_columns(bars, {"Symbol": pl.String, "session": pl.Date}, "bars", extra=True)
-    wanted = bars.select("Symbol", "session").filter(pl.col("session").is_in(list(sessions))).unique()
+    runs, run_of_row = session_runs(bars)
+    runs = runs.with_columns(bars=run_of_row.value_counts(name="n").sort(run_of_row.name)["n"].cast(pl.Int64))
+    wanted = runs.select("Symbol", "session").filter(pl.col("session").is_in(list(sessions)))
     if wanted.is_empty():
         return
     relevant = actions if dividends else actions.filter(pl.col("kind") != DIVIDEND)
-    numbered = _numbered(wanted, relevant)
-    for (_,), segment in numbered.sort("number", "Symbol", "session").group_by("number", maintain_order=True):
+    for segment in _numbered(wanted, relevant).partition_by("number", maintain_order=True):
         reach = segment.group_by("Symbol").agg(first=pl.col("session").min(), last=pl.col("session").max())
         known = (
             relevant.join(reach.select("Symbol", "first"), on="Symbol")
             .filter(in_force_from() <= pl.col("first"))
             .select(actions.columns)
         )
-        raw = _reached(bars, reach, warmup)
+        reached = _reached(runs, reach, warmup)
+        raw = bars if reached.all() else bars.filter(reached.gather(run_of_row))
         yield AsOfPass(
             wanted=segment.select("Symbol", "session"),
             bars=apply_actions(raw, known, dividends=dividends, closes=closes),
@@ -118,14 +121,16 @@ def _numbered(wanted: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
         .with_columns(pl.col("count").fill_null(0))
     )
     # numbered without holes: two dates between the same two sessions are one step
-    return in_force.select("Symbol", "session", number=pl.col("count").rank("dense").over("Symbol") - 1)
+    number = pl.col("count").rank("dense").over("Symbol") - 1
+    return in_force.select("Symbol", "session", number=number).sort("number", "Symbol", "session")
 
 
-def _reached(bars: pl.DataFrame, reach: pl.DataFrame, warmup: int | None) -> pl.DataFrame:
-    """Of each Symbol the bars from ``warmup`` before its first session to its last session."""
-    rows = bars.join(reach, on="Symbol", how="inner", maintain_order="left").filter(pl.col("session") <= pl.col("last"))
+def _reached(runs: pl.DataFrame, reach: pl.DataFrame, warmup: int | None) -> pl.Series:
+    """Whether each run belongs to a pass: from ``warmup`` bars before the first session of its Symbol to the last one."""
+    rows = runs.join(reach, on="Symbol", how="left", maintain_order="left")
+    inside = pl.col("session") <= pl.col("last")
     if warmup is not None:
-        before = (pl.col("session") < pl.col("first")).cast(pl.Int64)
-        left = before.cum_sum(reverse=True).over("Symbol")  # bars from here to the first session
-        rows = rows.filter(left <= warmup)
-    return rows.drop("first", "last")
+        before = pl.when(pl.col("session") < pl.col("first")).then("bars").otherwise(0)
+        later = before.cum_sum(reverse=True).over("Symbol") - before  # bars between the run and the first session
+        inside &= (pl.col("session") >= pl.col("first")) | (later < warmup)
+    return rows.select(inside.fill_null(False)).to_series()
