@@ -18,6 +18,11 @@ _COMMANDS = {
         "materialise",
         "materialise assets from the command line",
     ),
+    "download": (
+        "trading_assets.commands.download",
+        "download",
+        "bring the bars of a universe here ahead of a backfill",
+    ),
     "explain": ("trading_assets.commands.explain", "explain", "from an order back to the raw file's hash"),
     "status": ("trading_assets.commands.operate", "status", "stages, accounts, kill switches, open orders"),
     "kill": (

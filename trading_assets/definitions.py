@@ -27,6 +27,7 @@ from trading_assets.backtests import backtest_assets  # noqa: E402
 from trading_assets.bars import bar_assets  # noqa: E402
 from trading_assets.checks import quality_checks, refusals_fail_the_run  # noqa: E402
 from trading_assets.configured import account_names, variant_names  # noqa: E402
+from trading_assets.corporate_actions import corporate_action_assets  # noqa: E402
 from trading_assets.features import feature_assets  # noqa: E402
 from trading_assets.market_data import market_data_assets  # noqa: E402
 from trading_assets.materialise import CONTRACT_CHECK  # noqa: E402
@@ -57,6 +58,7 @@ def build_defs(settings: Settings, *, overrides: Mapping[str, Any] | None = None
     session_variant, session_account = by_variant(sessions, variants), by_account(sessions, accounts)
     assets = [
         *market_data_assets(settings, sessions),
+        *corporate_action_assets(settings),
         *minute_assets(settings, sessions),
         *bar_assets(settings, sessions),
         *revision_assets(sessions),

@@ -128,7 +128,7 @@ def _stages(settings: Settings, sessions: list[dt.date]) -> Iterator[_Stage]:
     by_variant = [(f"{first}|{variants[0]}", f"{last}|{variants[-1]}") for first, last in alone]
     by_account = [(f"{accounts[0]}|{first}", f"{accounts[-1]}|{last}") for first, last in alone]
     last_only = [(alone[-1][1], alone[-1][1])]
-    yield _Stage("market data and bars", MARKET_DATA_JOB, alone, days * 9)
+    yield _Stage("market data and bars", MARKET_DATA_JOB, alone, days * 11 + len(spans))
     yield _Stage("signals and backtests", RESEARCH_JOB, by_variant, days * len(variants) * 2)
     yield _Stage("promotion decisions", PROMOTION_JOB, by_variant, days * len(variants))
     yield _Stage("paper trading", TRADING_JOB, by_account, days * len(accounts) * 4)

@@ -16,6 +16,7 @@ KEYS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("bar_quality", "data.parquet"): ("Symbol", "session"),
     ("bar_revisions", "data.parquet"): ("session", "revision", "Symbol", "Timestamp", "column"),
     ("bar_revisions", "revisions.parquet"): ("session", "revision"),
+    ("corporate_actions", "data.parquet"): ("Symbol", "ex_date", "kind"),
     ("daily_features", "data.parquet"): ("Symbol", "session"),
     ("universe", "data.parquet"): ("Symbol", "session"),
     ("signals", "data.parquet"): _BAR,

@@ -79,6 +79,16 @@ COLUMNS: dict[str, list[Column]] = {
         ("old", "Float64", "value before; null for an added bar"),
         ("new", "Float64", "value after; null for a removed bar"),
     ],
+    "corporate_actions": [
+        _SYMBOL,
+        ("ex_date", "Date", "first session on the new share count, or without the dividend"),
+        ("kind", "String", "split, dividend or new_security"),
+        ("ratio", "Float64", "new shares for one old share; null for dividends"),
+        ("amount", "Float64", "cash a share; null for splits"),
+        ("currency", "String", "of the amount"),
+        ("announced", "Date", "when it was made known; null: known from its ex_date on"),
+        ("source", "String", "where it came from"),
+    ],
     "daily_features": [_SYMBOL, _SESSION, *_FIGURES],
     "universe": [
         _SYMBOL,

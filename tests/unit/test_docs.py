@@ -147,12 +147,13 @@ def _kinds(annotation: Any) -> list[type[BaseModel]]:
 def test_the_reference_has_every_key_of_a_universe_and_of_its_sources() -> None:
     text = (DOCS / "reference" / "universes.md").read_text()
     assert not [name for name in Universe.model_fields if name != "name" and f"`{name}`" not in text]
-    for feed in ("source", "daily", "corporate_actions"):
+    bars, actions = text.split("## Sources of corporate actions")
+    for chapter, feed in ((bars, "source"), (actions, "corporate_actions")):
         kinds = _kinds(Universe.model_fields[feed].annotation)
         assert kinds
         for kind in kinds:
-            name = kind.model_fields["kind"].default
-            section = re.search(rf"^##+ .*`kind: {name}`.*?(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
+            (name,) = get_args(kind.model_fields["kind"].annotation)
+            section = re.search(rf"^### `kind: {name}`.*?(?=^##|\Z)", chapter, re.MULTILINE | re.DOTALL)
             assert section is not None, f"kind {name} has no section"
             missing = [key for key in kind.model_fields if key != "kind" and f"`{key}`" not in section[0]]
             assert not missing, (name, missing)

@@ -4,9 +4,11 @@ import sys
 
 import click
 import dagster as dg
+from rich.console import Console
 
 from trading.errors import ConfigError
 from trading_assets.commands.options import home_option
+from trading_assets.progress import StageProgress
 from trading_assets.runs import configured_instance, run_job
 from trading_assets.settings import Settings
 
@@ -41,8 +43,13 @@ def materialise(selection: str, partition: str | None, first: str | None, last: 
                 f"{key!r} is no partition of {selection}: sessions of {settings.calendar} from {settings.first_session} to "
                 f"{settings.last_session or 'yesterday'} are, alone or as 'session|variant', 'account|session'"
             )
-    with configured_instance(settings) as instance:
-        outcome = run_job(resolved, instance, partition or first or "", partition or last or "")
+    begin, end = partition or first or "", partition or last or ""
+    keys = 1 if partitions is None else len(partitions.get_partition_keys_in_range(dg.PartitionKeyRange(begin, end)))
+    assets = len(list(resolved.asset_layer.executable_asset_keys))
+    with configured_instance(settings) as instance, StageProgress(Console(stderr=True)) as progress:
+        progress.begin("materialising", keys * assets)
+        outcome = run_job(resolved, instance, begin, end, progress=progress.advance)
+        progress.end()
     for asset in sorted({*outcome.published, *outcome.unchanged}):
         click.echo(f"{asset}: {outcome.published.get(asset, 0)} published, {outcome.unchanged.get(asset, 0)} unchanged")
     for (asset, key), reason in outcome.refused.items():
