@@ -10,6 +10,7 @@ old ones for ever. That it was made again is on record in its materialisation ev
 
 import datetime as dt
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import polars as pl
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
+from dagster._core.storage.tags import MULTIDIMENSIONAL_PARTITION_PREFIX
 
 if TYPE_CHECKING:
     from resources.lake import Commit, Lake
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 
 MINUTES = "m1_bars"
 
-Confirmations = Callable[[str, Mapping[str, str], str], Sequence[Mapping[str, str]]]
-"""For a dataset, a partition and a data version: the input commits of each time that this very content was made."""
+Confirmations = Callable[[str, dt.datetime], Mapping[tuple[str, str], Sequence[Mapping[str, str]]]]
+"""For a dataset: by partition path and data version, the input commits of each time since then that this content was made."""
 
 # A commit's metadata may say from which earlier session on an input was read: {"d1_bars": "2023-10-02"}.
 READS_FROM = "reads_from"
@@ -37,7 +39,9 @@ READS_FROM = "reads_from"
 _BY_VARIANT = {"signals", "backtest", "promotion_decision"}
 # What a session's features and universe are made from is of the sessions before it: see READS_FROM for how far back.
 _EARLIER_ONLY = {("daily_features", "d1_bars"), ("universe", "d1_bars")}
-_EVENTS_LOOKED_AT = 20
+_EVENTS_A_PAGE = 1000
+# The lake and Dagster may take their times from two machines.
+_CLOCKS_APART = dt.timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ def users_of_old_bars(
     ledger: "Ledger",
     session: dt.date,
     *,
-    confirmed: Confirmations = lambda *_: (),
+    confirmed: Confirmations = lambda *_: {},
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> OldBarsUsers:
     """Backtests on ``main``, and decisions and orders in the ledger, that rest on older bars of ``session``.
@@ -155,24 +159,34 @@ def bars_of(lake: "Lake", session: dt.date, version: "Version") -> pl.DataFrame:
 def confirmations(instance: dg.DagsterInstance) -> Confirmations:
     """From the materialisation events of an instance: each names its content's data version and the commits it read."""
 
-    def found(dataset: str, partition: Mapping[str, str], data_version: str) -> Sequence[Mapping[str, str]]:
-        key = next(iter(partition.values())) if len(partition) == 1 else dg.MultiPartitionKey(dict(partition))
-        events = instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=dg.AssetKey(dataset), asset_partitions=[key]), limit=_EVENTS_LOOKED_AT
-        ).records
-        reads = []
-        for event in events:
-            made = event.asset_materialization
-            if (
-                made is not None
-                and (made.tags or {}).get(DATA_VERSION_TAG) == data_version
-                and "reads" in made.metadata
-            ):
-                value: Any = made.metadata["reads"].value
-                reads.append({str(name): str(commit) for name, commit in value.items()})
+    def found(dataset: str, since: dt.datetime) -> Mapping[tuple[str, str], Sequence[Mapping[str, str]]]:
+        after = dg.AssetRecordsFilter(dg.AssetKey(dataset), after_timestamp=since.timestamp())
+        reads: dict[tuple[str, str], list[Mapping[str, str]]] = {}
+        cursor, more = None, True
+        while more:
+            page = instance.fetch_materializations(after, limit=_EVENTS_A_PAGE, cursor=cursor)
+            cursor, more = page.cursor, page.has_more
+            for event in page.records:
+                made = event.asset_materialization
+                if made is not None and made.partition is not None and "reads" in made.metadata:
+                    value: Any = made.metadata["reads"].value
+                    version = (made.tags or {}).get(DATA_VERSION_TAG, "")
+                    reads.setdefault((_path_of(made), version), []).append(value)
         return reads
 
     return found
+
+
+def _path_of(made: dg.AssetMaterialization) -> str:
+    """Partition path in the lake, session first."""
+    tags = made.tags or {}
+    keys = {
+        name.removeprefix(MULTIDIMENSIONAL_PARTITION_PREFIX): value
+        for name, value in tags.items()
+        if name.startswith(MULTIDIMENSIONAL_PARTITION_PREFIX)
+    }
+    session = keys.pop("session", made.partition or "")
+    return _path({"session": session, **keys})
 
 
 def _backtests(head: str, lake: "Lake", lineage: "_Lineage") -> Iterator[BacktestUse]:
@@ -227,8 +241,9 @@ class _Lineage:
     old: Collection[str]
     confirmed: Confirmations
     _judged: dict[tuple[str, str], bool] = field(default_factory=dict)
+    _again: dict[str, Mapping[tuple[str, str], Sequence[Mapping[str, str]]]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def day(self) -> str:
         return self.session.isoformat()
 
@@ -283,7 +298,9 @@ class _Lineage:
         """Old bars went into the content each time that it was made, as far as is known."""
         if not self._reads_old(dataset, partition, _inputs(commit), starts):
             return False
-        again = self.confirmed(dataset, partition, commit.metadata.get("data_version", ""))
+        if dataset not in self._again:
+            self._again[dataset] = self.confirmed(dataset, self.known[-1].commit.created - _CLOCKS_APART)
+        again = self._again[dataset].get((_path(partition), commit.metadata.get("data_version", "")), ())
         return all(self._reads_old(dataset, partition, reads, starts) for reads in again)
 
     def _reads_old(
@@ -299,13 +316,15 @@ class _Lineage:
                     return True
                 continue
             keys = _keys_of(upstream, partition)
-            for session in self._published.get((upstream, _path(keys).partition("/")[2]), ()):
-                # what is of an earlier session than the bars was not made from them
-                if max(first, self.day) <= session <= own and not (earlier_only and session == own):
-                    read = {**keys, "session": session}
-                    made = self.timeline.made_by(upstream, _path(read), at)
-                    if made is not None and self._rests(upstream, read, made):
-                        return True
+            sessions = self._published.get((upstream, _path(keys).partition("/")[2]), [])
+            # what is of an earlier session than the bars was not made from them
+            start = bisect_left(sessions, max(first, self.day))
+            end = (bisect_left if earlier_only else bisect_right)(sessions, own)
+            for session in sessions[start:end]:
+                read = {**keys, "session": session}
+                made = self.timeline.made_by(upstream, _path(read), at)
+                if made is not None and self._rests(upstream, read, made):
+                    return True
         return False
 
 
