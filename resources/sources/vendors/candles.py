@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from importlib import import_module
+from threading import Lock
 from typing import Any
 
 import polars as pl
@@ -27,7 +28,7 @@ def library() -> Any:
 
 
 class CandleReader:
-    """Reads answers of one exchange; asks nobody.
+    """Reads answers of one exchange, for any number of threads; asks nobody.
 
     Args:
         exchange: an instance of the exchange's ccxt class that nothing else uses.
@@ -36,6 +37,7 @@ class CandleReader:
     def __init__(self, exchange: Any) -> None:
         self._exchange = exchange
         self._said: Any = None
+        self._lock = Lock()
         exchange.enableRateLimit = False
         exchange.number = str  # figures as the exchange wrote them: no float on the way to a whole volume
         exchange.fetch = lambda *_, **__: self._said
@@ -52,19 +54,23 @@ class CandleReader:
         """
         text = body.decode("utf-8", errors="replace").strip()
         name = self._exchange.id
-        self._said = self._exchange.parse_json(text)
-        if self._said is None:
+        said = self._exchange.parse_json(text)
+        if said is None:
             raise SourceError(f"{name}: the answer is not whole JSON, {len(body)} bytes: {shortened(text)}")
         try:
-            self._exchange.set_markets([market])
-            candles = self._exchange.fetch_ohlcv(market["symbol"], "1m")
+            candles = self._candles(market, said)
         except (*UNREADABLE, library().BaseError) as error:
             raise SourceError(
                 f"{name}: the answer holds no candles ({type(error).__name__}): {shortened(text)}"
             ) from error
-        finally:
-            self._said = None
         return _frame(name, candles, volume_unit)
+
+    def _candles(self, market: Mapping[str, Any], said: Any) -> list[list[Any]]:
+        with self._lock:
+            self._said = said
+            self._exchange.set_markets([market])
+            candles: list[list[Any]] = self._exchange.fetch_ohlcv(market["symbol"], "1m")
+            return candles
 
 
 def milliseconds(instant: dt.datetime) -> int:

@@ -289,7 +289,7 @@ class CcxtExchange:
                 **settings,
             }
         )
-        if not exchange.has["fetchOHLCV"]:
+        if exchange.has["fetchOHLCV"] is not True:  # or it would be made up of single trades
             raise ConfigError(f"exchange {self.name!r} gives no bars (ccxt: fetchOHLCV); take another one")
         lists = exchange.options.get("fetchMarkets")
         if isinstance(lists, dict) and isinstance(lists.get("types"), list) and "spot" in lists["types"]:

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import polars as pl
 import pytest
 from harness.binance_server import Binance, Kline, banned, binance_server, klines
 from harness.vendor_server import Reply, VendorServer
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from resources.sources.context import SourceContext
 from resources.sources.downloads.vendor import Page, SymbolRefused
@@ -48,15 +51,15 @@ class Pauses(list[float]):
         self.append(seconds)
 
 
-def exchange(url: str, directory: Path, pauses: Pauses | None = None, **settings: Any) -> CcxtExchange:
-    given: dict[str, Any] = {"exchange": "binance", "clock": lambda: NOW, "patience": IMPATIENT} | settings
+def exchange(url: str, directory: Path, pauses: Pauses | None = None, **other: Any) -> CcxtExchange:
+    options: dict[str, Any] = {"exchange": "binance", "clock": lambda: NOW, "patience": IMPATIENT} | other
     return CcxtExchange(
-        given.pop("exchange"),
+        options.pop("exchange"),
         directory,
         base_url=url,
         pace=Pace(1_000_000),
         sleep=Pauses() if pauses is None else pauses,
-        **given,
+        **options,
     )
 
 
@@ -196,6 +199,26 @@ def test_an_exchange_that_gives_fewer_rows_than_asked_for_is_asked_for_the_rest(
     vendor = exchange(server.url, tmp_path)
     rows = all_rows(vendor, list(vendor.pages("BTC-USDT", START, START + DAY)))
     assert rows.equals(expected(has.klines["BTCUSDT"][:1440]))
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    gaps=st.lists(st.tuples(st.integers(0, 1440), st.integers(1, 1200)), max_size=4),
+    most=st.integers(150, 1000),
+    stops=st.integers(1, 4),
+)
+def test_whatever_is_missing_and_wherever_a_download_stops_all_that_there_is_arrives_once(
+    has: Binance, server: VendorServer, tmp_path: Path, gaps: list[tuple[int, int]], most: int, stops: int
+) -> None:
+    gone = {n for first, length in gaps for n in range(first, first + length)}
+    there = [kline for n, kline in enumerate(klines(START, 1440, 42_000)) if n not in gone]
+    has.klines["BTCUSDT"], has.most = [*there, *klines(START + DAY, 5, 1)], most
+    pages: list[Page] = []
+    while not pages or pages[-1].cursor is not None:
+        cursor = pages[-1].cursor if pages else None
+        asking = exchange(server.url, tmp_path).pages("BTC-USDT", START, START + DAY, cursor)
+        pages += islice(asking, stops)
+    assert all_rows(exchange(server.url, tmp_path), pages).equals(expected(there))
 
 
 def test_the_minute_under_way_is_never_taken(has: Binance, server: VendorServer, tmp_path: Path) -> None:
