@@ -43,8 +43,10 @@ def ahead(
                 yield _next(waiting)
         while waiting:
             yield _next(waiting)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    except BaseException:
+        pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown(wait=False)  # results may be asked for later than the keys
 
 
 def _next(waiting: "deque[tuple[K, Future[T]]]") -> tuple[K, Callable[[], T]]:

@@ -5,6 +5,8 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -13,11 +15,12 @@ from resources.configurable import ClockResource, LakeResource, SourcesResource
 from trading_assets.code_version import platform_version
 from trading_assets.dataset import dataset
 from trading_assets.deliveries import Deliveries, Feed
-from trading_assets.materialise import Materialised, Produce, Skipped, materialise_partitions
+from trading_assets.materialise import Materialised, Pipeline, Skipped, materialise_partitions
 from trading_assets.settings import Settings
 from trading_assets.universes import Universe, Universes, load_universes
 
 if TYPE_CHECKING:
+    from resources.lake.layout import EncodedFrame
     from resources.lake.publish import Publication, Publisher
     from trading.ports.sources import RawSession, SourceSkip
 
@@ -52,9 +55,9 @@ def market_data_assets(settings: Settings, sessions: dg.PartitionsDefinition[str
     return received
 
 
-def raw_partition(session: str, universe: Universe) -> dict[str, str]:
+def raw_partition(session: str, universe: str) -> dict[str, str]:
     """Where a universe's rows of a session lie, below m1_raw and d1_raw."""
-    return {"session": session, "universe": universe.name}
+    return {"session": session, "universe": universe}
 
 
 def _as_received(
@@ -86,30 +89,15 @@ def _as_received(
         universes = load_universes(settings)
         deliveries = Deliveries(universes, feed, sources, clock.now, context.log)
 
-        def prepare(keys: Sequence[str]) -> Produce:
+        def prepare(keys: Sequence[str]) -> Pipeline[list[Received]]:
             pinned = publisher.pin()
             deliveries.fetch([dt.date.fromisoformat(key) for key in keys], get_calendar(settings.calendar))
 
-            def produce(session: str) -> Materialised | Skipped:
-                received, missing = {}, []
-                for universe in deliveries.due(dt.date.fromisoformat(session)):
-                    raw = deliveries.read(universe, dt.date.fromisoformat(session))
-                    if raw.frame.is_empty():
-                        missing += [skip.reason for skip in raw.skips] or [
-                            f"{deliveries.source_name(universe)} has no row"
-                        ]
-                    else:
-                        received[universe.name] = (
-                            raw,
-                            _publish(publisher, name, session, universe, raw, deliveries.source_name(universe), pinned),
-                        )
-                if not received:
-                    return Skipped(
-                        "; ".join([*missing[:3], *_paused(deliveries)]) or f"no universe has a session {session}"
-                    )
-                return _outcome(publisher, name, session, universes, received, pinned)
+            def publish(session: str, received: list[Received]) -> Materialised:
+                done = [(one, _publish(publisher, name, session, one, pinned)) for one in received]
+                return _outcome(publisher, name, session, universes, done, pinned)
 
-            return produce
+            return Pipeline(_encoded, {name: publish}, read=partial(_read, deliveries))
 
         yield from materialise_partitions(context, name, prepare)
         context.log_event(_vendors_evaluation(name, deliveries))
@@ -117,24 +105,54 @@ def _as_received(
     return as_received
 
 
-def _publish(
-    publisher: "Publisher",
-    name: str,
-    session: str,
-    universe: Universe,
-    raw: "RawSession",
-    source: str,
-    pinned: str,
-) -> "Publication":
+@dataclass(frozen=True)
+class Received:
+    """What a universe's source delivered of one session, ready to be published."""
+
+    universe: str
+    source: str
+    raw: "RawSession"
+    data: "EncodedFrame"
+    symbols: int
+
+
+Delivery = tuple[Universe, str, "RawSession"]
+"""A universe, its source's name, and what that delivered."""
+
+
+def _read(deliveries: Deliveries, session: str) -> list[Delivery] | Skipped:
+    day = dt.date.fromisoformat(session)
+    read = [
+        (universe, deliveries.source_name(universe), deliveries.read(universe, day)) for universe in deliveries.due(day)
+    ]
+    if any(raw.frame.height for _, _, raw in read):
+        return [found for found in read if found[2].frame.height]
+    missing = [
+        reason for _, source, raw in read for reason in [skip.reason for skip in raw.skips] or [f"{source} has no row"]
+    ]
+    return Skipped("; ".join([*missing[:3], *_paused(deliveries)]) or f"no universe has a session {session}")
+
+
+def _encoded(read: list[Delivery]) -> list[Received]:
+    from resources.lake.layout import EncodedFrame
+
+    return [
+        Received(universe.name, source, raw, EncodedFrame.of(raw.frame), raw.frame["Symbol"].n_unique())
+        for universe, source, raw in read
+    ]
+
+
+def _publish(publisher: "Publisher", name: str, session: str, received: Received, pinned: str) -> "Publication":
+    raw = received.raw
     payloads = {f"payload-{file.replace('/', '-')}": path.read_bytes() for file, path in raw.payloads.items()}
     return publisher.publish(
         name,
-        raw_partition(session, universe),
-        {"data.parquet": raw.frame, **payloads},
+        raw_partition(session, received.universe),
+        {"data.parquet": received.data, **payloads},
         audit=None,
         inputs={},
         metadata={
-            "source": source,
+            "source": received.source,
             "source_files": json.dumps(dict(raw.files), sort_keys=True),
             "arrived": json.dumps({file: when.isoformat() for file, when in raw.arrived.items()}, sort_keys=True),
         },
@@ -147,28 +165,28 @@ def _outcome(
     name: str,
     session: str,
     universes: Universes,
-    received: dict[str, tuple["RawSession", "Publication"]],
+    done: list[tuple[Received, "Publication"]],
     pinned: str,
 ) -> Materialised:
     """What Dagster is told of a session: its data version covers the universes that came earlier or pause now."""
     before = publisher.snapshot(pinned)
-    versions = {universe: publication.data_version for universe, (_, publication) in received.items()}
+    versions = {received.universe: publication.data_version for received, publication in done}
     for universe in universes.all:
-        partition = raw_partition(session, universe)
+        partition = raw_partition(session, universe.name)
         if universe.name not in versions and before.exists(name, partition):
             versions[universe.name] = before.data_version(name, partition)
-    publications = [publication for _, publication in received.values()]
+    publications = [publication for _, publication in done]
     new = [publication for publication in publications if publication.published]
     return Materialised(
         data_version=hashlib.sha256(json.dumps(versions, sort_keys=True).encode()).hexdigest(),
         commit=(new or publications)[-1].commit_id,
-        rows=sum(raw.frame.height for raw, _ in received.values()),
+        rows=sum(received.data.rows for received, _ in done),
         published=bool(new),
         metadata={
-            "symbols": sum(raw.frame["Symbol"].n_unique() for raw, _ in received.values()),
-            "source": ", ".join(sorted(received)),
-            "source_sha256": dg.MetadataValue.json({u: dict(raw.files) for u, (raw, _) in received.items()}),
-            **_left_out([skip for raw, _ in received.values() for skip in raw.skips]),
+            "symbols": sum(received.symbols for received, _ in done),
+            "source": ", ".join(sorted(received.universe for received, _ in done)),
+            "source_sha256": dg.MetadataValue.json({got.universe: dict(got.raw.files) for got, _ in done}),
+            **_left_out([skip for received, _ in done for skip in received.raw.skips]),
             "lake_paths": dg.MetadataValue.json([path for publication in publications for path in publication.paths]),
         },
     )

@@ -163,10 +163,12 @@ class Pipeline(Generic[T]):
         compute: reads what was pinned and computes one partition; changes nothing outside, as several threads call it ahead.
             What it raises counts as raised by the partition in its turn.
         publish: by asset, publishes what was computed: in order, one at a time. Raises as `Produce` does.
+        read: gives what ``compute`` gets in place of the key; called in order by one thread, for sources that read forward.
     """
 
-    compute: Callable[[str], T | Skipped]
+    compute: Callable[[Any], T | Skipped]
     publish: Mapping[str, Callable[[str, T], Materialised | Skipped]]
+    read: Callable[[str], Any] | None = None
 
 
 def materialise_partitions(
@@ -223,7 +225,7 @@ def _made(
         for key in keys:
             yield key, lambda _, key=key: how(key)  # type: ignore[misc]
         return
-    with closing(ahead(how.compute, keys, min(threads(), len(keys)))) as computed:
+    with closing(_computed(how, keys)) as computed:
         for key, result in computed:
 
             def publish(name: str, key: str = key, result: Callable[[], Any] = result) -> Materialised | Skipped:
@@ -231,6 +233,22 @@ def _made(
                 return content if isinstance(content, Skipped) else how.publish[name](key, content)
 
             yield key, publish
+
+
+def _computed(how: Pipeline[T], keys: Sequence[str]) -> Generator[tuple[str, Callable[[], T | Skipped]], None, None]:
+    """Each key in order, with what gives its content."""
+    workers = min(threads(), len(keys))
+    if how.read is None:
+        yield from ahead(how.compute, keys, workers)
+        return
+
+    def compute(item: tuple[str, Callable[[], Any]]) -> T | Skipped:
+        received = item[1]()
+        return received if isinstance(received, Skipped) else how.compute(received)
+
+    with closing(ahead(how.read, keys, 1)) as received, closing(ahead(compute, received, workers)) as computed:
+        for (key, _), result in computed:
+            yield key, result
 
 
 def _results(recorders: Sequence[PartitionRecorder]) -> Iterator[dg.MaterializeResult[Any]]:

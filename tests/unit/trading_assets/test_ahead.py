@@ -52,6 +52,18 @@ def test_what_fails_is_raised_in_its_turn_and_stops_no_other() -> None:
     assert found == [0, "one", 2]
 
 
+def test_results_can_be_asked_for_when_all_keys_are_out() -> None:
+    begin = threading.Event()
+
+    def work(number: int) -> int:
+        assert begin.wait(WAIT)
+        return number
+
+    later = list(ahead(work, range(3), 1))
+    begin.set()
+    assert [result() for _, result in later] == [0, 1, 2]
+
+
 def test_nothing_begins_after_it_is_left() -> None:
     release, begun = threading.Event(), []
 

@@ -202,3 +202,37 @@ def test_one_asset_of_a_step_can_be_made_alone() -> None:
         result = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey("right")], tags=RANGE)
     assert events(result, "left") == {}
     assert set(events(result, "right")) == {"2023-11-20", "2023-11-22", "2023-11-24"}
+
+
+def test_what_is_read_forward_is_read_in_order_and_judged_by_partition() -> None:
+    read = []
+
+    @dg.multi_asset(
+        name="forward",
+        specs=[dg.AssetSpec("forward", partitions_def=DAYS)],
+        check_specs=[contract_check("forward")],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def forward(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+        def reading(day: str) -> int | Skipped:
+            read.append(day)
+            return Skipped("no row") if day == BAD else len(read)
+
+        def computing(number: int) -> str:
+            if number == 2:
+                raise DataError("a wrong row")
+            return f"number {number}"
+
+        def publish(day: str, content: str) -> Materialised:
+            return Materialised(content, "commit", 1, True)
+
+        yield from materialise_partitions(
+            context, "forward", lambda _: Pipeline(computing, {"forward": publish}, read=reading)
+        )
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run(dg.Definitions(assets=[forward]), instance, tags=RANGE)
+    assert read == ["2023-11-20", "2023-11-21", "2023-11-22", "2023-11-23", "2023-11-24"]
+    found = {day: (event.tags or {})[DATA_VERSION_TAG] for day, event in events(result, "forward").items()}
+    assert found == {"2023-11-20": "number 1", "2023-11-23": "number 4", "2023-11-24": "number 5"}
+    assert refusals(result) == {("forward", "2023-11-21"): "a wrong row"}
