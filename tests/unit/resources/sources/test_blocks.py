@@ -210,5 +210,8 @@ def test_rows_of_a_futures_evening_belong_to_the_next_session(tmp_path: Path) ->
         assert source.sessions() == [dt.date(2024, 1, 5), dt.date(2024, 1, 8)]
         assert source.read_session(dt.date(2024, 1, 5)).frame["Volume"].to_list() == [0]
         assert source.read_session(dt.date(2024, 1, 8)).frame["Volume"].to_list() == [2, 3]
+        by_slice = FolderSource(tmp_path / layout, calendar="CMES", cache_bytes=0)
+        for calendar, volumes in (("XNYS", [3]), ("CMES", [2, 3]), ("XNYS", [3])):
+            assert by_slice.read_session(dt.date(2024, 1, 8), calendar).frame["Volume"].to_list() == volumes
         outside = [(skip.kind, skip.session) for skip in source.skips()]
         assert outside == [("not_a_session", dt.date(2024, 1, 7))], "before the open a Sunday row has no session"
