@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from trading.bars.adjust import apply_actions, session_runs
-from trading.contracts import require_columns
+from trading.contracts import require_columns, sorted_unique, violation
 from trading.corporate_actions import DIVIDEND, in_force_from
 
 
@@ -53,10 +53,13 @@ def as_of_passes(
         dividends, closes: see :func:`trading.bars.adjust.adjust`.
 
     Raises:
-        ContractViolation: wrong columns.
+        ContractViolation: wrong columns, or ``sorted_unique``.
     """
     require_columns(bars, {"Symbol": pl.String, "session": pl.Date}, "bars", extra=True)
     runs, run_of_row = session_runs(bars)
+    in_order = sorted_unique("Symbol", "session")
+    if not runs.select(in_order.holds.fill_null(True).all()).item():
+        raise violation("bars", in_order.name, "bars must be sorted by Symbol, Timestamp", where="as_of_passes")
     runs = runs.with_columns(bars=run_of_row.value_counts(name="n").sort(run_of_row.name)["n"].cast(pl.Int64))
     wanted = runs.select("Symbol", "session").filter(pl.col("session").is_in(list(sessions)))
     if wanted.is_empty():

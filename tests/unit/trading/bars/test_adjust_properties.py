@@ -13,7 +13,8 @@ from polars.testing import assert_frame_equal
 from trading.bars.adjust import adjust
 from trading.bars.as_of import as_of_passes, compute_as_of
 from trading.contracts import PRICES, bar_rules
-from trading.corporate_actions import ACTION_COLUMNS, collect_actions, in_force_from
+from trading.corporate_actions import ACTION_COLUMNS, collect_actions, in_force_from, no_actions
+from trading.errors import ContractViolation
 from trading.strategies.adjusted_levels import adjust_levels
 
 FIRST = dt.date(2014, 6, 2)
@@ -183,3 +184,10 @@ def test_levels_follow_the_bars_they_were_read_from(
         ),
         check_exact=True,
     )
+
+
+def test_bars_out_of_order_are_refused() -> None:
+    """Rows of one Symbol and session in two places would be wanted twice."""
+    frame = GRID.with_columns(session=pl.col("Timestamp").dt.date())
+    with pytest.raises(ContractViolation, match="sorted by Symbol, Timestamp"):
+        next(as_of_passes(pl.concat([frame.tail(3), frame]), no_actions(), DAYS))
