@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SYNTHETIC_SEED = 7
 _SKIPS_SHOWN = 8
+_ACTIONS = "corporate_actions.csv"
 _HEADLINE = "# Written by `trading demo`; what it says wins over configs/platform.yaml.\n"
 
 
@@ -144,11 +145,13 @@ def _prepare(home: Path, data: Path | None) -> tuple[Settings, "FolderSource"]:
     _claim(home, path)
     home.mkdir(parents=True, exist_ok=True)
     if data is None:
-        from resources.sources.synthetic_package import write_package
+        from resources.sources.synthetic_package import write_corporate_actions, write_package
         from trading.synthetic import SyntheticMarket
 
         folder = home / "data"
-        write_package(folder, SyntheticMarket(seed=SYNTHETIC_SEED))
+        market = SyntheticMarket(seed=SYNTHETIC_SEED)
+        write_package(folder, market)
+        write_corporate_actions(home / _ACTIONS, market)
     else:
         folder = data.resolve()
     calendar = Settings.load(home).calendar
@@ -161,7 +164,10 @@ def _prepare(home: Path, data: Path | None) -> tuple[Settings, "FolderSource"]:
     if sessions:
         content |= {"first_session": sessions[0].isoformat(), "last_session": sessions[-1].isoformat()}
     filters = read_yaml(Settings.load(home).configs / "demo" / "universe.yaml")
-    _write_settings(home / "universes" / "demo.yaml", {"source": {"kind": "folder", "path": path}, **filters})
+    universe: dict[str, object] = {"source": {"kind": "folder", "path": path}, **filters}
+    if data is None:
+        universe["corporate_actions"] = {"kind": "csv", "path": _ACTIONS}
+    _write_settings(home / "universes" / "demo.yaml", universe)
     _write_settings(home / "platform.yaml", content)
     return Settings.load(home), source
 

@@ -54,6 +54,12 @@ def write_package(directory: Path, market: SyntheticMarket | None = None, *, see
     return [*written, marker]
 
 
+def write_corporate_actions(file: Path, market: SyntheticMarket) -> None:
+    """The market's splits as CSV in the columns of the dataset ``corporate_actions``."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    _replace(file, market.corporate_actions.write_csv().encode())
+
+
 def read_label(directory: Path) -> str | None:
     """Label of a DATASET.json in ``directory``; None without one. SourceError where it is not what we
     write.

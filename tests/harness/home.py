@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from resources.sources.synthetic_package import write_package
+from resources.sources.synthetic_package import write_corporate_actions, write_package
 from trading.synthetic import Injection, SyntheticMarket
 
 _DEMO_FILTERS = Path(__file__).parents[2] / "configs" / "demo" / "universe.yaml"
@@ -28,6 +28,7 @@ def make_home(
     """
     market = SyntheticMarket(seed=7, symbols=symbols, sessions=sessions, injections=injections)
     write_package(home / "data", market)
+    write_corporate_actions(home / "corporate_actions.csv", market)
     content = {
         "label": market.label,
         "first_session": market.sessions[0].isoformat(),
@@ -35,7 +36,12 @@ def make_home(
         "promotion_policy": "demo/promotion.yaml",
         **(settings or {}),
     }
-    universe = {"source": {"kind": "folder", "path": "data"}, **yaml.safe_load(_DEMO_FILTERS.read_text())}
+    actions = {"kind": "csv", "path": "corporate_actions.csv"}
+    universe = {
+        "source": {"kind": "folder", "path": "data"},
+        "corporate_actions": actions,
+        **yaml.safe_load(_DEMO_FILTERS.read_text()),
+    }
     (home / "universes").mkdir(exist_ok=True)
     (home / "universes" / "demo.yaml").write_text(yaml.safe_dump(universe, sort_keys=False))
     (home / "platform.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))

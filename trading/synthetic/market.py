@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from trading.corporate_actions import ACTION_COLUMNS, SPLIT, collect_actions
 from trading.errors import ConfigError
 from trading.sessions import SessionCalendar, get_calendar
 from trading.synthetic.faults import Fault, Injection, fault_table, inject, plan
@@ -19,6 +20,7 @@ _PRE = 90  # minutes of pre-market: from 08:00 New York
 _DAY_LENGTH = 510  # minutes from the open to 18:00 New York
 _MINUTE = 60_000_000
 _SPLIT = 4
+_ANNOUNCED = dt.timedelta(days=14)  # before it takes effect
 
 _PRICES = (41.0, 58.0, 73.0, 236.0, 96.0, 121.0, 164.0, 318.0)
 _ANNUAL_VOLATILITY = (0.38, 0.30, 0.45, 0.34, 0.27, 0.32, 0.24, 0.41)
@@ -77,6 +79,16 @@ class SyntheticMarket:
     def faults(self) -> pl.DataFrame:
         """What is irregular and where: kind, Symbol (null: all), session, count (minutes or rows), detail."""
         return fault_table(self._faults, self.injections)
+
+    @property
+    def corporate_actions(self) -> pl.DataFrame:
+        """The market's splits, contract ``corporate_actions``; known two weeks before, as they are."""
+        rows = [
+            (fault.symbol, fault.session, SPLIT, float(_SPLIT), None, None, fault.session - _ANNOUNCED, "synthetic")
+            for fault in self._faults
+            if fault.kind == "split"
+        ]
+        return collect_actions([pl.DataFrame(rows, schema=dict(ACTION_COLUMNS), orient="row")])
 
     def frames(self) -> Iterator[tuple[str, pl.DataFrame]]:
         """Symbol and :meth:`frame` of each Symbol, in the order of ``symbols``."""
