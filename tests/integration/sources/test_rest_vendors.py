@@ -121,6 +121,16 @@ def test_the_regular_session_assembles_minute_by_minute(vendor: Vendor, tmp_path
     assert bars.select("Timestamp", *PRICES, "Volume").rows() == rows(expected)
 
 
+def test_the_first_and_the_last_minute_of_a_day_are_its_own(vendor: Vendor, tmp_path: Path) -> None:
+    midnight = dt.datetime(2024, 7, 2, 4, tzinfo=dt.UTC)  # of New York
+    [bar] = minute_bars(SESSIONS[:1], 210.0, every=960)
+    edges = [replace(bar, start=midnight + dt.timedelta(minutes=n)) for n in (-1, 0, 1439, 1440)]
+    vendor.has.minutes[vendor.ticker("AAPL")] = edges
+    source = vendor.source(tmp_path, ["AAPL"])
+    source.fetch(SESSIONS[:1])
+    assert read(source.read_session(SESSIONS[0]).frame, "AAPL") == rows(edges[1:3])
+
+
 def test_daily_bars_start_at_the_open_of_their_session_and_are_not_adjusted(vendor: Vendor, tmp_path: Path) -> None:
     source = vendor.source(tmp_path, ["AAPL"], step="1d", days=3650)
     source.fetch(SESSIONS)
@@ -247,6 +257,7 @@ FAULTS = {
     "half a page": lambda reply: replace(reply, how="half"),
     "half of the JSON": cut_json,
     "an HTML page": html,
+    "an empty list as HTML": Reply(200, b"[]", content_type="text/html"),
 }
 
 
