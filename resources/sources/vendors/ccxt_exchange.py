@@ -105,8 +105,11 @@ class CcxtExchange:
 
     def rows(self, symbol: str, body: bytes) -> pl.DataFrame:
         """See :meth:`resources.sources.downloads.vendor.Vendor.rows`; Volume in units, rounded to the nearest."""
-        unit = Decimal(repr(self._units.get(symbol, self._unit)))
-        return self._reader.rows(self._market(symbol), body, unit)
+        return self._reader.rows(self._market(symbol), body, self._unit_of(symbol))
+
+    def asked_as(self, symbol: str) -> str:
+        """What decides which market is asked for and how its answers read."""
+        return f"{self._names.get(symbol, symbol)}, volume in {self._unit_of(symbol)}"
 
     # -- one request --
 
@@ -184,6 +187,9 @@ class CcxtExchange:
             raise SourceError(f"{self.name}: {asked}: {type(error).__name__}: {shortened(str(error))}") from error
         except UNREADABLE as error:
             raise Again(f"an answer that is not as {exchange.id} documents it ({type(error).__name__})") from error
+
+    def _unit_of(self, symbol: str) -> Decimal:
+        return Decimal(repr(self._units.get(symbol, self._unit)))
 
     # -- which market a Symbol is --
 

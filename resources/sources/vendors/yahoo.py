@@ -6,6 +6,7 @@ dividends are not in them. They are good to compare with, and no prices that any
 
 import datetime as dt
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
@@ -32,6 +33,8 @@ from trading.ports.sources import Step
 if TYPE_CHECKING:
     from resources.sources.downloads.source import DownloadedSource
     from resources.sources.vendors.yahoo_session import YahooSession
+
+_log = logging.getLogger(__name__)
 
 _HOST = "https://query2.finance.yahoo.com"
 _DAY = dt.timedelta(days=1)
@@ -95,6 +98,13 @@ class YahooDays:
         body = self._patience.keep_asking(
             lambda: self._once(symbol, path, params, asked), self.name, asked, self._sleep
         )
+        for split in _splits(body, Span(start, end)):
+            _log.warning(
+                "yahoo: %s has split %s: days that were downloaded before then are adjusted for one split less than those "
+                "after; load its whole history again",
+                ticker,
+                split,
+            )
         yield Page(body, f"GET {path}?{urlencode(params)}")
 
     def rows(self, symbol: str, body: bytes) -> pl.DataFrame:
@@ -116,6 +126,10 @@ class YahooDays:
         no_volume = meta.get("instrumentType") in _WITHOUT_VOLUME
         frame = bars_of(listed, days, _SAME_NAMES, null_volume="zero" if no_volume else "refuse")
         return frame.with_columns(_shortest(pl.col(name)) for name in PRICES)
+
+    def asked_as(self, symbol: str) -> str:
+        """What decides which ticker is asked for and how its answers read."""
+        return self._ticker(symbol)
 
     def _ticker(self, symbol: str) -> str:
         return self._tickers.get(symbol, symbol)
@@ -243,6 +257,18 @@ def _listed(chart: Mapping[str, Any], zone: ZoneInfo) -> tuple[list[dict[str, An
         del listed[-2]
         days = days.gather([*range(len(days) - 2), len(days) - 1])
     return listed, days.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+
+
+def _splits(body: bytes, span: Span) -> list[str]:
+    """Splits that an answer tells of within ``span``, e.g. ``4:1 on 2020-08-31``."""
+    events = (_chart(body) or {}).get("events")
+    listed = events.get("splits") if isinstance(events, dict) else None
+    found = []
+    for split in listed.values() if isinstance(listed, dict) else ():
+        at = split.get("date") if isinstance(split, dict) else None
+        if type(at) is int and span.start.timestamp() <= at < span.end.timestamp():
+            found.append(f"{split.get('splitRatio')} on {dt.datetime.fromtimestamp(at, dt.UTC):%Y-%m-%d}")
+    return found
 
 
 def _zone(meta: Mapping[str, Any]) -> ZoneInfo:

@@ -132,7 +132,7 @@ def test_a_late_revision_is_found_when_asked_again(has: Yahoo, server: VendorSer
 
 
 def test_a_split_moves_the_prices_of_days_that_are_asked_for_again(
-    has: Yahoo, server: VendorServer, tmp_path: Path
+    has: Yahoo, server: VendorServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Why these are benchmark series and no raw bars."""
     day = SESSIONS[3]
@@ -143,12 +143,14 @@ def test_a_split_moves_the_prices_of_days_that_are_asked_for_again(
         Bar(b.start, b.open / 2, b.high / 2, b.low / 2, b.close / 2, b.volume * 2)  # type: ignore[operator]
         for b in has.listings["SPY"].bars
     ]
-    has.listings["SPY"].splits = [(SESSIONS[-1], 2, 1)]
+    has.listings["SPY"].splits = [(day, 2, 1)]
     later = source_in(tmp_path, server.url, "SPY", now=NOW + DAY)
     later.fetch([day])
     after = later.read_session(day).frame
     assert after["Close"].item() == pytest.approx(before["Close"].item() / 2)
     assert after["Volume"].item() == 2 * before["Volume"].item()
+    (said,) = [record.getMessage() for record in caplog.records if "split" in record.getMessage()]
+    assert said.startswith("yahoo: SPY has split 2:1 on 2024-03-06: days that were downloaded before then")
 
 
 # -- which day a bar is of --
