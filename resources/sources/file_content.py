@@ -12,6 +12,7 @@ from resources.sources.bar_file import read_bars, sha256
 from resources.sources.errors import SourceFileRefused
 from resources.sources.file_format import FileFormat
 from resources.sources.layout import BarFile
+from trading.errors import DataError
 from trading.sessions import SessionCalendar
 
 _EPOCH = dt.date(1970, 1, 1).toordinal()
@@ -89,7 +90,7 @@ def describe(
         reason = f"SHA-256 is {digest[:12]}..., stated is {file.promised[:12]}...: still being copied, or damaged"
         raise SourceFileRefused(file.shown, reason)
     frame = read_bars(file.path, file.symbol, file.shown, form, prices=keep)
-    dates = dates_of(frame, form, exchange)
+    dates = _dates_or_refusal(file, frame, form, exchange)
     ordered = dates.is_sorted()
     runs = (dates if ordered else dates.sort()).rle().struct.unnest()
     content = FileContent(
@@ -109,6 +110,16 @@ def dates_of(frame: pl.DataFrame, form: FileFormat, exchange: SessionCalendar) -
     if form.step == "1d":
         return frame["Timestamp"]
     return exchange.belongs_to(frame["Timestamp"])
+
+
+def _dates_or_refusal(file: BarFile, frame: pl.DataFrame, form: FileFormat, exchange: SessionCalendar) -> pl.Series:
+    try:
+        return dates_of(frame, form, exchange)
+    except DataError as error:
+        days = frame["Timestamp"].dt.date().cast(pl.String)
+        first, last = days.sort()[[0, -1]]
+        reason = f"its rows are from {first} to {last}: are its times declared right? {error}"
+        raise SourceFileRefused(file.shown, reason) from None
 
 
 def by_date(frame: pl.DataFrame, dates: pl.Series) -> pl.DataFrame:

@@ -14,6 +14,7 @@ _ZONED = rf"^{_CLOCK}(Z|[+-]\d{{2}}:?\d{{2}})$"
 _NAIVE = rf"^{_CLOCK}$"
 _ZONED_HINT = "ISO 8601 with an explicit offset, like 2023-10-02T13:30:00Z"
 _NAIVE_HINT = "ISO 8601, like 2023-10-02 09:30:00"
+_YEAR_10000 = 253_402_300_800_000_000
 _MINUTE = pl.duration(minutes=1)
 
 
@@ -127,6 +128,8 @@ def _counted(times: pl.Series, form: FileFormat, rows: FileRows) -> pl.Series:
     if times.dtype.is_float() or times.dtype.is_decimal():
         exact &= times == counts
     rows.refuse(~exact, times, f"a whole number of {form.time_format}")
+    far = counts.abs() >= _YEAR_10000 // UNIX_UNITS[form.time_format]
+    rows.refuse(far, times, f"a time before the year 10000, as {form.time_format}; is time_format right?")
     return (counts * UNIX_UNITS[form.time_format]).cast(INSTANT)
 
 

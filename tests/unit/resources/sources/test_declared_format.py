@@ -124,6 +124,13 @@ def test_typed_parquet_times(tmp_path: Path) -> None:
             {"time_format": "unix_seconds"},
             "line 2: t is '1696253400.5'; it must be a whole number of unix",
         ),
+        (
+            "1696253400000000",
+            {"time_format": "unix_seconds"},
+            "it must be a time before the year 10000, as unix_seconds",
+        ),
+        ("1696253400", {"time_format": "unix_milliseconds"}, "its rows are from 1970-01-20 to 1970-01-20"),
+        ("1696253400", {"time_format": "unix_milliseconds"}, "are its times declared right?"),
         # New York set its clocks back on 2023-11-05 at 02:00 and forward on 2023-03-12 at 02:00.
         (
             "2023-11-05 01:30:00",
