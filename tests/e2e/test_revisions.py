@@ -32,6 +32,8 @@ from trading_assets.revisions import UNREVISED_CHECK
 from trading_assets.runs import RunOutcome, local_instance, run_job
 from trading_assets.settings import CONFIGS, Settings
 
+pytestmark = pytest.mark.slow
+
 VARIANT, ACCOUNT = "fixed1", "paper"
 REVISED = dt.date(2023, 10, 6)  # the first session with orders
 MINUTES = ("m1_raw", "m1_bars", "bar_revisions")

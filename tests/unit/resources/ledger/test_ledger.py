@@ -280,3 +280,12 @@ def test_a_url_of_something_else_is_refused() -> None:
     for url, says in (("mysql://h/d", "sqlite or postgresql"), ("nonsense", "cannot be read")):
         with pytest.raises(ConfigError, match=says):
             Ledger(url)
+
+
+def test_intents_of_all_accounts_since_a_session_with_their_state(ledger: Ledger) -> None:
+    before, on_the_day = an_intent(0), an_intent(5)
+    later = replace(an_intent(10), account="other", session=DAY + dt.timedelta(days=1))
+    ledger.record_intents([replace(before, session=DAY - dt.timedelta(days=1)), on_the_day, later])
+    ledger.record_event(later, OrderState.SUBMITTING, at=OPEN)
+    assert ledger.states_since(DAY) == [(on_the_day, OrderState.INTENDED), (later, OrderState.SUBMITTING)]
+    assert ledger.states_since(DAY + dt.timedelta(days=2)) == []
