@@ -186,6 +186,26 @@ def test_levels_follow_the_bars_they_were_read_from(
     )
 
 
+def test_few_passes_with_just_the_warm_up_asked_for() -> None:
+    """One bar a day; AAA splits twice, BBB once and on another day, CCC never."""
+    daily = GRID.filter(pl.col("Timestamp").dt.hour() == 14).with_columns(
+        *(pl.lit(100.0).alias(name) for name in PRICES), Volume=pl.lit(10), session=pl.col("Timestamp").dt.date()
+    )
+    splits = [("AAA", 3, 2.0), ("AAA", 6, 4.0), ("BBB", 5, 5.0)]
+    rows = [(symbol, DAYS[day], "split", ratio, None, None, None, "drawn") for symbol, day, ratio in splits]
+    actions = pl.DataFrame(rows, schema=dict(ACTION_COLUMNS), orient="row")
+    passes = list(as_of_passes(daily, actions, DAYS[2:], warmup=2))
+    closes = [
+        {symbol: frame["Close"].to_list() for (symbol,), frame in part.bars.group_by("Symbol", maintain_order=True)}
+        for part in passes
+    ]
+    assert closes == [
+        {"AAA": [100.0] * 3, "BBB": [100.0] * 5, "CCC": [100.0] * 8},
+        {"AAA": [50.0, 50.0, 100.0, 100.0, 100.0], "BBB": [20.0, 20.0, 100.0, 100.0, 100.0]},
+        {"AAA": [25.0, 25.0, 100.0, 100.0]},
+    ]
+
+
 def test_bars_out_of_order_are_refused() -> None:
     """Rows of one Symbol and session in two places would be wanted twice."""
     frame = GRID.with_columns(session=pl.col("Timestamp").dt.date())
