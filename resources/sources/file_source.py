@@ -263,7 +263,7 @@ class FileSource:
             return
         self._contents[file.shown, exchange.name] = content
         if frame is not None:
-            self._blocks.keep(file, content, frame)
+            self._blocks.keep(file, content, frame, exchange)
 
     def _usable(self, files: Iterable[BarFile], exchange: SessionCalendar) -> Iterator[tuple[BarFile, FileContent]]:
         for file in files:

@@ -93,9 +93,7 @@ class SessionBlocks:
 
     def move(self, session: dt.date, exchange: SessionCalendar, *, whole: bool) -> None:
         """Make ``session`` one of those held: with its planned span, alone, or with ``whole`` all there is."""
-        if self._calendar != exchange.name:
-            self._parts.clear()
-            self._calendar, self._span = exchange.name, None
+        self._turn_to(exchange)
         if self._span is None or not self._span[0] <= session <= self._span[1]:
             alone = (session, session)
             planned = (span for span in self._plan if span[0] <= session <= span[1])
@@ -105,8 +103,17 @@ class SessionBlocks:
         for shown in far:
             del self._parts[shown]
 
-    def keep(self, file: BarFile, content: FileContent, frame: pl.DataFrame) -> None:
-        """Take all rows of a file, by date, that were read already."""
+    def _turn_to(self, exchange: SessionCalendar) -> None:
+        """What is held is by date, and a row's date is the calendar's to say."""
+        if self._calendar != exchange.name:
+            self._parts.clear()
+            self._calendar, self._span = exchange.name, None
+
+    def keep(self, file: BarFile, content: FileContent, frame: pl.DataFrame, exchange: SessionCalendar) -> None:
+        """Take all rows of a file, by date, that were read already; of a file of many days where all are to be held."""
+        self._turn_to(exchange)
+        if file.day is None:
+            self._span = EVERYTHING
         self._parts[file.shown] = _Part(content.stamp, frame, 0, file.day)
 
     def load(

@@ -87,26 +87,45 @@ def test_however_it_is_read_a_session_is_the_same(
     assert_frame_equal(planned.read_session(sessions[3]).frame, unplanned.read_session(sessions[3]).frame)
 
 
-def test_files_are_decoded_once_per_block(market: tuple[Path, list[dt.date]], monkeypatch: pytest.MonkeyPatch) -> None:
-    from resources.sources import session_blocks
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files whose rows are read, each time that they are."""
+    from resources.sources import file_content, session_blocks
 
-    folder, sessions = market
     read: list[str] = []
     real = session_blocks.read_bars
 
     def counted(path: Path, *args: object, **more: object) -> pl.DataFrame:
-        read.append(path.name)
+        if more.get("prices", True):
+            read.append(path.name)
         return real(path, *args, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(session_blocks, "read_bars", counted)
+    for module in (file_content, session_blocks):
+        monkeypatch.setattr(module, "read_bars", counted)
+    return read
+
+
+NAMES = ["SYNA.parquet", "SYNB.parquet", "SYNC.csv", "SYND.parquet"]
+
+
+def test_a_folder_that_fits_is_decoded_once(market: tuple[Path, list[dt.date]], decoded: list[str]) -> None:
+    folder, sessions = market
+    source = FolderSource(folder)
+    assert source.sessions() == sessions
+    source.fetch(sessions)
+    for day in sessions:
+        source.read_session(day)
+    assert sorted(decoded) == NAMES
+
+
+def test_files_are_decoded_once_per_block(market: tuple[Path, list[dt.date]], decoded: list[str]) -> None:
+    folder, sessions = market
     source = FolderSource(folder, cache_bytes=9_000 * BYTES_PER_ROW)
     source.fetch(sessions)
     rows = sum(source.read_session(day).frame.height for day in sessions)
     blocks = -(-rows // 9_000)
     assert blocks == 3
-    assert sorted(read) == sorted(
-        name for name in ("SYNA.parquet", "SYNB.parquet", "SYNC.csv", "SYND.parquet") * blocks
-    )
+    assert sorted(decoded) == sorted(NAMES * blocks)
 
 
 def test_fetch_tells_how_much_is_indexed(market: tuple[Path, list[dt.date]]) -> None:
