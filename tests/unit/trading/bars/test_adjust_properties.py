@@ -189,7 +189,9 @@ def test_levels_follow_the_bars_they_were_read_from(
 def test_few_passes_with_just_the_warm_up_asked_for() -> None:
     """One bar a day; AAA splits twice, BBB once and on another day, CCC never."""
     daily = GRID.filter(pl.col("Timestamp").dt.hour() == 14).with_columns(
-        *(pl.lit(100.0).alias(name) for name in PRICES), Volume=pl.lit(10), session=pl.col("Timestamp").dt.date()
+        *(pl.lit(100.0).alias(name) for name in PRICES),
+        Volume=pl.lit(10, pl.Int64),
+        session=pl.col("Timestamp").dt.date(),
     )
     splits = [("AAA", 3, 2.0), ("AAA", 6, 4.0), ("BBB", 5, 5.0)]
     rows = [(symbol, DAYS[day], "split", ratio, None, None, None, "drawn") for symbol, day, ratio in splits]
