@@ -3,6 +3,7 @@
 import datetime as dt
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import islice
@@ -12,6 +13,8 @@ from typing import Any
 import polars as pl
 import pytest
 from harness.binance_server import Binance, Kline, banned, binance_server, klines
+from harness.coinbase_server import coinbase_server
+from harness.vendor_bars import Bar
 from harness.vendor_server import Reply, VendorServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -286,44 +289,37 @@ def test_what_is_no_answer_to_the_question_is_refused(server: VendorServer, tmp_
 
 
 def test_numbers_without_quotes_and_columns_in_another_order_are_read_by_the_exchanges_format(tmp_path: Path) -> None:
-    """Coinbase: time in seconds, low, high, open, close, volume; newest first."""
-    has = [
-        {
-            "id": "BTC-USD",
-            "base_currency": "BTC",
-            "quote_currency": "USD",
-            "quote_increment": "0.01",
-            "base_increment": "0.00000001",
-            "display_name": "BTC-USD",
-            "min_market_funds": "1",
-            "margin_enabled": False,
-            "post_only": False,
-            "limit_only": False,
-            "cancel_only": False,
-            "status": "online",
-            "status_message": "",
-            "trading_disabled": False,
-            "auction_mode": False,
-        }
-    ]
-    at = int(START.timestamp())
-    candles = [[at + 60, 9.5, 11.25, 10.1, 10.2, 3.00000007], [at, 9.0, 11.0, 10.0, 10.1, 0.1]]
-
-    def answer(asked: Any) -> Reply:
-        said = {"/products": has, "/products/BTC-USD/candles": candles, "/currencies": []}[asked.path]
-        return Reply(body=json.dumps(said).encode())
-
-    from harness.vendor_server import vendor_server
-
-    with vendor_server(answer) as server:
+    bars = [Bar(START, 10.0, 11.0, 9.0, 10.1, 0.1), Bar(START + MINUTE, 10.1, 11.25, 9.5, 10.2, 3.00000007)]
+    with coinbase_server("BTC-USD", bars) as server:
         vendor = exchange(server.url, tmp_path, exchange="coinbaseexchange")
         (page,) = list(vendor.pages("BTC-USD", START, START + 2 * MINUTE))
-        assert page.body == json.dumps(candles).encode()
-    rows = vendor.rows("BTC-USD", page.body)
-    assert rows.rows() == [
+    assert json.loads(page.body)[0] == [int(START.timestamp()) + 60, 9.5, 11.25, 10.1, 10.2, 3.00000007]
+    assert vendor.rows("BTC-USD", page.body).rows() == [
         (START, 10.0, 11.0, 9.0, 10.1, 10_000_000),
         (START + MINUTE, 10.1, 11.25, 9.5, 10.2, 300_000_007),
     ]
+
+
+def test_real_minutes_with_an_outage_arrive_as_they_were(tmp_path: Path) -> None:
+    """Three days of Coinbase with 432 minutes missing, longer than what one of its answers may hold."""
+    root = Path(__file__).resolve().parents[3]
+    folder = Path(os.environ.get("TRADING_TEST_MARKET_DATA") or root.parent / "shared" / "market_data")
+    file = folder / "crypto" / "BTCUSD_COINBASE_1m.parquet"
+    if not file.exists():
+        pytest.skip(f"no real minutes in {folder}; set TRADING_TEST_MARKET_DATA")
+    real = pl.read_parquet(file)
+    sessions = real["Timestamp"].dt.date().unique().sort().to_list()
+    with coinbase_server("BTC-USD", [Bar(*row) for row in real.rows()]) as server:
+        context = SourceContext(tmp_path, tmp_path / "downloads", "24/7", ("BTC-USD",), lambda: NOW, {})
+        config = CcxtConfig(
+            exchange="coinbaseexchange", base_url=server.url, requests_per_minute=1_000_000, volume_unit=1e-6
+        )
+        source = config.open(context)
+        source.fetch(sessions)
+    assembled = assemble_m1([source.read_session(day).frame for day in sessions], "24/7")
+    volume = (real["Volume"] * 1e6).round().cast(pl.Int64)
+    assert assembled.bars.select(real.columns).equals(real.with_columns(Volume=volume))
+    assert assembled.report["minutes_present"].to_list() == [1007, 1440, 1440]
 
 
 # -- markets --
