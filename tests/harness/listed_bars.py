@@ -28,7 +28,11 @@ class ListedBars:
     pages_left: int | None = None
     asked: list[tuple[str, dt.datetime, dt.datetime, str | None]] = field(default_factory=list)
     expired: set[str] = field(default_factory=set)
+    ticker: str = "itself"
     name: str = "listed"
+
+    def asked_as(self, symbol: str) -> str:
+        return f"{symbol} as {self.ticker}"
 
     def pages(self, symbol: str, start: dt.datetime, end: dt.datetime, cursor: str | None = None) -> Iterator[Page]:
         self.asked.append((symbol, start, end, cursor))

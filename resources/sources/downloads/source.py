@@ -10,7 +10,7 @@ import polars as pl
 
 from resources.sources.downloads.session_rows import TRADED, dates, session_rows
 from resources.sources.downloads.spans import Span, joined, span_of
-from resources.sources.downloads.store import PAGE, Delivery, Store, Writing
+from resources.sources.downloads.store import PAGE, Delivery, Store, Writing, way_of
 from resources.sources.downloads.vendor import SymbolRefused, Vendor
 from resources.sources.errors import SourceError
 from trading.contracts import INSTANT, RAW_COLUMNS
@@ -27,7 +27,8 @@ class DownloadedSource:
 
     A session counts as here once all pages of a span that covers it have arrived, asked for after the session's close.
     Asked for again through :meth:`fetch` more than ``fresh`` later it is downloaded again, which is how late revisions
-    are found; the newest answer wins for a session as a whole, also where it has no row any more.
+    are found; the newest answer wins for a session as a whole, also where it has no row any more. Answers that were
+    asked for with another ticker or unit do not count, see :meth:`Vendor.asked_as`.
 
     Args:
         vendor: how to ask.
@@ -76,7 +77,7 @@ class DownloadedSource:
 
     def symbols(self) -> list[str]:
         """Symbols of which something has arrived."""
-        return [symbol for symbol in self._symbols if self._store.deliveries(symbol)]
+        return [symbol for symbol in self._symbols if self._deliveries(symbol)]
 
     def problems(self) -> list[SourceProblem]:
         """Symbols that the vendor refused, or whose answers are not as it documents them, in the last :meth:`fetch`."""
@@ -134,7 +135,7 @@ class DownloadedSource:
         for left in self._store.unfinished(symbol):
             held = missing.intersection(self._sessions(left.span, exchange))
             held = {day for day in held if left.begun >= exchange.close(day)}
-            if now - left.begun >= self._fresh:
+            if now - left.begun >= self._fresh or left.way != way_of(self._vendor.asked_as(symbol)):
                 self._discard(left)
             elif held:
                 missing -= held
@@ -161,7 +162,8 @@ class DownloadedSource:
                 raise
             except SourceError:
                 self._discard(task.delivery)  # its cursor has expired: from the first page on, then
-        with self._store.writing(self._store.begin(task.symbol, task.span, self._clock())) as writing:
+        new = self._store.begin(task.symbol, task.span, self._clock(), self._vendor.asked_as(task.symbol))
+        with self._store.writing(new) as writing:
             assert writing is not None  # its name is new
             self._download(writing, say)
 
@@ -277,7 +279,7 @@ class DownloadedSource:
         if problem is not None:
             return SourceSkip("refused_symbol", symbol, symbol, session, 0, problem.message)
         span = span_of(session, exchange, self.step)
-        early = [d for d in self._store.deliveries(symbol) if d.span.covers(span)]
+        early = [d for d in self._deliveries(symbol) if d.span.covers(span)]
         if early:
             reason = (
                 f"{symbol} {session} was asked for at {early[-1].begun:%Y-%m-%d %H:%M} UTC, before the session's close"
@@ -291,7 +293,7 @@ class DownloadedSource:
         symbol, file = delivery.symbol, _shown(delivery)
         asked = f"{self._vendor.name} was asked at {delivery.begun:%Y-%m-%d %H:%M} UTC"
         span = span_of(session, exchange, self.step)
-        for older in self._store.deliveries(symbol):
+        for older in self._deliveries(symbol):
             if older != delivery and older.span.covers(span):
                 rows = self._rows([older], session, exchange).filter(TRADED).height
                 if rows:
@@ -309,12 +311,17 @@ class DownloadedSource:
         known = self._newest_of.get((symbol, exchange.name))
         if known is None or known[0] is not deliveries:
             newest: dict[dt.date, Delivery] = {}
-            for delivery in deliveries:
+            for delivery in self._deliveries(symbol):
                 for session in self._sessions(delivery.span, exchange):
                     if delivery.begun >= exchange.close(session):
                         newest[session] = delivery
             known = self._newest_of[symbol, exchange.name] = (deliveries, newest)
         return known[1]
+
+    def _deliveries(self, symbol: str) -> list[Delivery]:
+        """Those that were asked for as the vendor would ask today, the newest last."""
+        way = way_of(self._vendor.asked_as(symbol))
+        return [delivery for delivery in self._store.deliveries(symbol) if delivery.way == way]
 
     def _sessions(self, span: Span, exchange: SessionCalendar) -> list[dt.date]:
         """Sessions all of whose bars lie within ``span``."""

@@ -2,11 +2,12 @@
 
 ::
 
-    AAPL/20240102T050000Z-20240302T050000Z@20240305T211500000000Z/   one delivery: span, and when it was begun
+    AAPL/20240102T050000Z-20240302T050000Z@20240305T211500000000Z~5f0c2a9e/
+        asked_as     what the Symbol was asked for as; the folder's name ends in a hash of it, behind span and beginning
         0001.gz      the first answer's body
         0001.json    what was asked, hash of the body, arrival, where the next page is; written after the body
         rows.parquet the bodies' rows by time, for reading; made again from the bodies where it is missing
-    AAPL/20240303T...@....open/                                       a delivery under way, or one that was killed
+    AAPL/20240303T...@...~....open/    a delivery under way, or one that was killed
 
 A delivery is complete when its folder has lost ``.open``: one rename, after everything in it is on the disk.
 """
@@ -20,7 +21,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ _OPEN = ".open"
 _REFUSED = ".refused"
 _GONE = ".gone"
 _ROWS = "rows.parquet"
+_LOCK = "asked_as"  # as good a file as any to hold while writing
+_WAY = 8
 _ROWS_IN_GROUP = 4096  # so that one session of a long span costs a part of the file
 
 
@@ -59,11 +62,17 @@ class Answer:
 
 @dataclass(frozen=True)
 class Delivery:
-    """All answers to one span of one Symbol; ``begun`` is when the first was asked for."""
+    """All answers to one span of one Symbol.
+
+    Attributes:
+        begun: when the first was asked for, UTC.
+        way: :func:`way_of` what the Symbol was asked for as.
+    """
 
     symbol: str
     span: Span
     begun: dt.datetime
+    way: str
     folder: Path
 
     @property
@@ -164,7 +173,7 @@ class Writing:
         under_way.folder.rename(complete)
         _durable(complete.parent)
         _durable(complete.parent.parent)
-        self.delivery = Delivery(under_way.symbol, under_way.span, under_way.begun, complete)
+        self.delivery = replace(under_way, folder=complete)
         return self.delivery
 
     def discard(self) -> None:
@@ -208,7 +217,7 @@ class Store:
     def writing(self, delivery: Delivery) -> Iterator[Writing | None]:
         """Hold an unfinished delivery; None where another process does, or has just finished it."""
         try:
-            lock = (delivery.folder / "lock").open("ab")
+            lock = (delivery.folder / _LOCK).open("ab")
         except FileNotFoundError:
             yield None
             return
@@ -221,16 +230,17 @@ class Store:
             yield Writing(delivery) if delivery.folder.is_dir() else None
         self._listed.pop(delivery.symbol, None)
 
-    def begin(self, symbol: str, span: Span, now: dt.datetime) -> Delivery:
+    def begin(self, symbol: str, span: Span, now: dt.datetime, asked_as: str) -> Delivery:
         """A new, empty delivery; its name is its own also where the clock stands still."""
+        way = way_of(asked_as)
         while True:
-            name = f"{span.start:{_SECONDS}}-{span.end:{_SECONDS}}@{now:{_MICROSECONDS}}"
+            name = f"{span.start:{_SECONDS}}-{span.end:{_SECONDS}}@{now:{_MICROSECONDS}}~{way}"
             folder = self.directory / symbol / f"{name}{_OPEN}"
             with suppress(FileExistsError):
                 folder.mkdir(parents=True)
                 if not folder.with_name(name).exists():
-                    (folder / "lock").touch()
-                    return Delivery(symbol, span, now, folder)
+                    (folder / _LOCK).write_text(f"{asked_as}\n")
+                    return Delivery(symbol, span, now, way, folder)
                 folder.rmdir()
             now += dt.timedelta(microseconds=1)
 
@@ -250,7 +260,10 @@ class Store:
             return
         for name in names:
             if name.endswith(suffix):
-                parts = name.removesuffix(suffix).replace("@", "-").split("-")
+                times, _, way = name.removesuffix(suffix).partition("~")
+                parts = times.replace("@", "-").split("-")
+                if len(way) != _WAY:
+                    continue
                 try:
                     start, end, begun = (
                         dt.datetime.strptime(text, form).replace(tzinfo=dt.UTC)
@@ -258,7 +271,12 @@ class Store:
                     )
                 except ValueError:
                     continue  # under way, going, or not ours
-                yield Delivery(symbol, Span(start, end), begun, self.directory / symbol / name)
+                yield Delivery(symbol, Span(start, end), begun, way, self.directory / symbol / name)
+
+
+def way_of(asked_as: str) -> str:
+    """What tells deliveries apart that were asked for as something else."""
+    return hashlib.sha256(asked_as.encode()).hexdigest()[:_WAY]
 
 
 def _answers(folder: Path) -> list[Answer]:

@@ -46,6 +46,13 @@ class Vendor(Protocol):
         """The longest span that one call of :meth:`pages` may be asked for."""
         ...
 
+    def asked_as(self, symbol: str) -> str:
+        """All that decides what ``symbol``'s rows mean, for a person: the ticker, the unit of volume.
+
+        Answers that were asked for as something else do not count any more.
+        """
+        ...
+
     def pages(self, symbol: str, start: dt.datetime, end: dt.datetime, cursor: str | None = None) -> Iterator[Page]:
         """Answers that hold all bars of ``symbol`` which start in ``[start, end)``, UTC.
 

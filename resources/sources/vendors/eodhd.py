@@ -77,6 +77,12 @@ class EodhdBars:
         self._tickers = dict(tickers or {})
         self._null_volume = null_volume
 
+    def asked_as(self, symbol: str) -> str:
+        return f"{self._ticker(symbol)}, a missing volume: {self._null_volume}"
+
+    def _ticker(self, symbol: str) -> str:
+        return self._tickers.get(symbol, f"{symbol}.{self._exchange}")
+
     def pages(
         self,
         symbol: str,
@@ -84,7 +90,7 @@ class EodhdBars:
         end: dt.datetime,
         cursor: str | None = None,  # noqa: ARG002 - there is one page
     ) -> Iterator[Page]:
-        ticker = self._tickers.get(symbol, f"{symbol}.{self._exchange}")
+        ticker = self._ticker(symbol)
         last = end - _SECOND  # both bounds are theirs included
         if self.step == "1m":
             path = f"/api/intraday/{quote(ticker)}"

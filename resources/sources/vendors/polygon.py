@@ -93,6 +93,11 @@ class PolygonBars:
         self._null_volume = null_volume
         self._zone = ZoneInfo(zone)
 
+    def asked_as(self, symbol: str) -> str:
+        ticker = self._tickers.get(symbol, symbol)
+        unit = f"volume in {self._volume_unit:g}, a missing one: {self._null_volume}"
+        return f"{ticker}, {unit}, days of {self._zone.key}" if self.step == "1d" else f"{ticker}, {unit}"
+
     def pages(self, symbol: str, start: dt.datetime, end: dt.datetime, cursor: str | None = None) -> Iterator[Page]:
         ticker = self._tickers.get(symbol, symbol)
         asked = f"{ticker} {Span(start, end)}"

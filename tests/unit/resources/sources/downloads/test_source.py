@@ -168,6 +168,25 @@ def test_superseded_answers_are_kept_up_to_a_number(here: Here) -> None:
     assert source.sessions() == DAYS
 
 
+def test_answers_that_were_asked_for_with_another_ticker_do_not_count(here: Here) -> None:
+    here.vendor.page_size = 10
+    source = here.source()
+    source.fetch(DAYS[:1])
+    here.vendor.pages_left = 2
+    with pytest.raises(SourceDown):
+        source.fetch(DAYS)
+    here.vendor.pages_left = None
+    here.vendor.ticker = "another"
+    here.asked()
+    other = here.source()
+    assert (other.symbols(), other.sessions()) == ([], [])
+    assert kinds(other, DAYS[0]) == ["not_fetched"]
+    other.fetch(DAYS)
+    assert here.asked() == [("AAPL", "01-02", "01-05", None)]
+    here.vendor.ticker = "itself"
+    assert here.source().sessions() == DAYS[:1]  # it stays for the record
+
+
 def test_after_hours_of_a_winter_evening_belong_to_their_session(here: Here) -> None:
     here.vendor.bars["AAPL"] = [(dt.datetime(2024, 1, 4, 0, 30, tzinfo=dt.UTC), 100.0, 1)]  # 19:30 of the 3rd
     source = here.source()

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from resources.sources.downloads.spans import Span
-from resources.sources.downloads.store import Delivery, Store
+from resources.sources.downloads.store import Delivery, Store, way_of
 from resources.sources.downloads.vendor import Page
 from resources.sources.errors import SourceError
 from trading.contracts import INSTANT, PRICES
@@ -41,7 +41,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def delivered(store: Store, *pages: Page, now: dt.datetime = NOW) -> Delivery:
-    with store.writing(store.begin("AAPL", SPAN, now)) as writing:
+    with store.writing(store.begin("AAPL", SPAN, now, "AAPL.US")) as writing:
         assert writing is not None
         for one in pages:
             writing.add(one, now)
@@ -49,7 +49,7 @@ def delivered(store: Store, *pages: Page, now: dt.datetime = NOW) -> Delivery:
 
 
 def test_a_delivery_counts_once_it_is_finished_and_is_found_again(store: Store) -> None:
-    with store.writing(store.begin("AAPL", SPAN, NOW)) as writing:
+    with store.writing(store.begin("AAPL", SPAN, NOW, "AAPL.US")) as writing:
         assert writing is not None
         writing.add(page([1, 2], "2"), NOW)
         assert store.deliveries("AAPL") == ()
@@ -61,6 +61,8 @@ def test_a_delivery_counts_once_it_is_finished_and_is_found_again(store: Store) 
     assert found.answers[1].arrived == NOW + dt.timedelta(seconds=5)
     assert found.rows(parse).select("Volume", "page").rows() == [(1, 1), (2, 1), (3, 2)]
     assert store.unfinished("AAPL") == []
+    assert (found.folder / "asked_as").read_text() == "AAPL.US\n"
+    assert found.way == way_of("AAPL.US") != way_of("AAPL.DE")
 
 
 def test_rows_are_by_time_and_within_one_time_as_received(store: Store) -> None:
@@ -69,7 +71,7 @@ def test_rows_are_by_time_and_within_one_time_as_received(store: Store) -> None:
 
 
 def test_an_unfinished_delivery_goes_on_behind_its_last_whole_page(store: Store) -> None:
-    with store.writing(store.begin("AAPL", SPAN, NOW)) as writing:
+    with store.writing(store.begin("AAPL", SPAN, NOW, "AAPL.US")) as writing:
         assert writing is not None
         writing.add(page([1], "next"), NOW)
     [left] = store.unfinished("AAPL")
@@ -84,7 +86,7 @@ def test_an_unfinished_delivery_goes_on_behind_its_last_whole_page(store: Store)
 
 
 def test_one_process_at_a_time_holds_an_unfinished_delivery(store: Store) -> None:
-    delivery = store.begin("AAPL", SPAN, NOW)
+    delivery = store.begin("AAPL", SPAN, NOW, "AAPL.US")
     with store.writing(delivery) as first, Store(store.directory).writing(delivery) as second:
         assert first is not None
         assert second is None
@@ -93,7 +95,7 @@ def test_one_process_at_a_time_holds_an_unfinished_delivery(store: Store) -> Non
 
 
 def test_what_another_process_has_finished_is_not_held(store: Store) -> None:
-    delivery = store.begin("AAPL", SPAN, NOW)
+    delivery = store.begin("AAPL", SPAN, NOW, "AAPL.US")
     with store.writing(delivery) as writing:
         assert writing is not None
         writing.add(page([1]), NOW)
@@ -112,7 +114,7 @@ def test_two_deliveries_at_one_instant_have_names_of_their_own(store: Store) -> 
 
 
 def test_paging_in_a_circle_is_found_out(store: Store) -> None:
-    with store.writing(store.begin("AAPL", SPAN, NOW)) as writing:
+    with store.writing(store.begin("AAPL", SPAN, NOW, "AAPL.US")) as writing:
         assert writing is not None
         writing.add(page([1], "b"), NOW)
         writing.add(page([2], "c"), NOW)
@@ -139,7 +141,7 @@ def test_rows_are_made_again_from_the_bodies(store: Store, damage: bytes | None)
 
 def test_what_cannot_be_read_is_set_aside_and_only_the_last_is_kept(store: Store) -> None:
     for number in (1, 2):
-        with store.writing(store.begin("AAPL", SPAN, NOW + dt.timedelta(hours=number))) as writing:
+        with store.writing(store.begin("AAPL", SPAN, NOW + dt.timedelta(hours=number), "AAPL.US")) as writing:
             assert writing is not None
             writing.add(Page(b"?", "question"), NOW)
             kept = writing.set_aside()
@@ -162,4 +164,5 @@ def test_strangers_in_the_folder_are_left_alone(store: Store) -> None:
     found = delivered(store, page([1]))
     (found.folder.parent / "notes.txt").write_text("mine")
     (found.folder.parent / "2024@now").mkdir()
+    (found.folder.parent / found.folder.name.partition("~")[0]).mkdir()
     assert Store(store.directory).deliveries("AAPL") == (found,)
