@@ -111,6 +111,6 @@ def _whole(name: str, volume: Decimal, unit: Decimal) -> int:
     if not -_LARGEST <= whole < _LARGEST:
         raise SourceError(
             f"{name}: a volume of {volume} does not fit 64 bits in units of {unit}; set a larger one for this Symbol "
-            "(volume_units), and download it anew"
+            "(volume_units)"
         )
     return whole

@@ -138,6 +138,22 @@ def test_a_late_revision_is_found_when_asked_again(has: Binance, server: VendorS
     assert changed["Volume"].to_list() == [150_000_000]
 
 
+def test_another_unit_or_another_market_under_a_symbol_is_downloaded_anew(
+    has: Binance, server: VendorServer, tmp_path: Path
+) -> None:
+    context = SourceContext(tmp_path, tmp_path / "downloads", "24/7", ("XBT",), lambda: NOW, {})
+    plain = {"base_url": server.url, "requests_per_minute": 1_000_000}
+    frames = []
+    for changed in ({}, {"volume_units": {"XBT": 1e-4}}, {"markets": {"XBT": "ETH/USDT"}}):
+        source = CcxtConfig(**{**plain, "markets": {"XBT": "BTC/USDT"}, **changed}).open(context)
+        source.fetch([START.date()])
+        frames.append(source.read_session(START.date()).frame)
+    first, coarser, other = frames
+    assert (first["Volume"] - coarser["Volume"] * 10_000).abs().max() <= 5_000
+    assert coarser["Open"].equals(first["Open"])
+    assert other["Open"].to_list() == [float(kline.open) for kline in has.klines["ETHUSDT"][:1440]]
+
+
 def test_a_session_in_which_nothing_was_traded_is_known_to_be_empty(server: VendorServer, tmp_path: Path) -> None:
     context = SourceContext(tmp_path, tmp_path / "downloads", "24/7", ("BTC-USDT",), lambda: NOW, {})
     source = CcxtConfig(base_url=server.url, requests_per_minute=1_000_000).open(context)
