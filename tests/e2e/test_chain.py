@@ -64,7 +64,7 @@ def test_one_wrong_bar_refuses_its_session_and_no_other(played: Played) -> None:
     assert BAD_SESSION in sessions and len(sessions) == 10
     good = [day for day in sessions if day != BAD_SESSION]
     history = played.history
-    assert history.sessions("m1_raw") == sessions
+    assert history.sessions("m1_raw", {"universe": "demo"}) == sessions
     for dataset in ("m1_bars", "m5_bars", "m15_bars", "h1_bars", "d1_bars", "bar_quality", "universe"):
         assert history.sessions(dataset) == good, dataset
     assert history.sessions("signals", {"variant": "risk1"}) == good
@@ -172,10 +172,11 @@ def test_the_commits_behind_decisions_and_batches_are_pinned(played: Played) -> 
     assert {tag.removeprefix("batch-paper-")[:10] for tag in lake.list_tags("batch-")} == sessions
 
 
-@pytest.mark.parametrize("dataset", sorted(COLUMNS))
+@pytest.mark.parametrize("dataset", sorted(COLUMNS.keys() - {"d1_raw"}))
 def test_the_schema_in_the_ui_is_what_is_on_main(played: Played, dataset: str) -> None:
+    """All but d1_raw: the package has no daily bars of a vendor; tests/e2e/test_universes.py has."""
     snapshot = played.history.snapshot
-    frame = snapshot.frame(dataset, snapshot.partitions(dataset)[-1])
+    frame = snapshot.frame(dataset, next(iter(snapshot.partitions(dataset)[-1:]), ""))
     found = {
         name: str(dtype).replace("Datetime(time_unit='us', time_zone='UTC')", "Datetime[us, UTC]")
         for name, dtype in frame.schema.items()

@@ -20,6 +20,7 @@ from resources.lake import open_lake
 from resources.lake.reading import Snapshot
 from trading_assets.definitions import build_defs
 from trading_assets.runs import RunOutcome, local_instance, run_job
+from trading_assets.schemas import COLUMNS
 from trading_assets.settings import Settings
 
 FRIDAY, SATURDAY, SUNDAY, MONDAY = (dt.date(2024, 1, day) for day in (5, 6, 7, 8))
@@ -99,6 +100,7 @@ def test_each_universe_has_the_sessions_of_its_calendar(installation: Installati
     assert installation.minutes(MONDAY) == {"BTC-USDT": 1440, "SPY": 390}
     snapshot = installation.snapshot
     daily = snapshot.frame("d1_raw", {"session": "2024-01-08", "universe": "shares"})
+    assert daily.columns == [name for name, _, _ in COLUMNS["d1_raw"]]
     assert daily.select("Symbol", "Timestamp").rows() == [("SPY", dt.datetime(2024, 1, 8, 14, 30, tzinfo=dt.UTC))]
     stored = {item.path: item for item in snapshot.files("m1_raw", {"session": "2024-01-05", "universe": "shares"})}
     assert sum(path.rpartition("/")[2].startswith("payload-SPY-") for path in stored) == 1
