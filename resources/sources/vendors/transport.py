@@ -70,7 +70,7 @@ class Connection:
         is_local = parts.hostname in ("127.0.0.1", "localhost", "::1")
         if not parts.hostname or parts.scheme not in ("https", "http") or (parts.scheme == "http" and not is_local):
             raise ConfigError(f"base_url {base_url!r} must be https://HOST[/PATH]; http:// is for 127.0.0.1 only")
-        proxy = None if proxy_bypass(parts.hostname) else getproxies().get(parts.scheme)
+        proxy = None if is_local or proxy_bypass(parts.hostname) else getproxies().get(parts.scheme)
         self._whole = whole
         self._client = httpx.Client(
             base_url=base_url,

@@ -7,6 +7,8 @@ import hashlib
 import io
 import json
 import logging
+import socket
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -338,6 +340,33 @@ def test_nobody_listens(vendor: Vendor, tmp_path: Path) -> None:
     source = vendor.source(tmp_path)
     with pytest.raises(SourceDown, match="no connection"):
         source.fetch(SESSIONS)
+
+
+def test_the_proxy_of_the_environment_is_used_and_does_not_see_the_key(
+    vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(20)
+
+        def refuse() -> None:
+            connection, _ = proxy.accept()
+            with connection:
+                heard.append(connection.recv(65536))
+                connection.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        vendor.account.server.url = "https://vendor.invalid"
+        vendor.account.patience = Patience(attempts=1)
+        with pytest.raises(SourceDown, match="502"):
+            vendor.source(tmp_path).fetch(SESSIONS)
+        thread.join(20)
+    assert heard[0].startswith(b"CONNECT vendor.invalid:443 HTTP/1.1\r\n")
+    assert vendor.account.key.encode() not in heard[0]
 
 
 # -- revisions --
