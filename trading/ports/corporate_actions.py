@@ -18,7 +18,8 @@ class RawActions:
         frame: keeps the contract ``corporate_actions``.
         files: SHA-256 (hex) of every file or answer that was read, by its name in the source.
         arrived: when each of ``files`` came here, UTC.
-        refused: why the source has nothing of a Symbol that it was asked for, by Symbol.
+        refused: why there is nothing of a Symbol that was asked for, by Symbol: unknown there, or a row that cannot be
+            read.
     """
 
     frame: pl.DataFrame

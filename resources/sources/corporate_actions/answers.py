@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from resources.sources.errors import SourceError
+from resources.sources.downloads.vendor import SymbolRefused
 from trading.corporate_actions import ACTION_COLUMNS, DIVIDEND
 
 
@@ -46,12 +46,12 @@ class KeptAnswers:
 
 
 def date_of(row: Any, field: str, where: str) -> dt.date:
-    """A field that must be a date YYYY-MM-DD. SourceError names where it is not."""
+    """A field that must be a date YYYY-MM-DD. SymbolRefused names where it is not."""
     given = row.get(field) if isinstance(row, dict) else None
     try:
         return dt.date.fromisoformat(given)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        raise SourceError(f"{where}: {field} is {given!r}; it must be a date YYYY-MM-DD") from None
+        raise SymbolRefused(f"{where}: {field} is {given!r}; it must be a date YYYY-MM-DD") from None
 
 
 def known_date_of(row: dict[str, Any], field: str) -> dt.date | None:
@@ -63,26 +63,45 @@ def known_date_of(row: dict[str, Any], field: str) -> dt.date | None:
 
 
 def number_of(row: Any, field: str, where: str) -> float:
-    """A field that must be a number above 0, as JSON number or text. SourceError names where it is not."""
+    """A field that must be a number, 0 or more, as JSON number or text. SymbolRefused names where it is not."""
     given = row.get(field) if isinstance(row, dict) else None
     try:
         number = float(given)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         number = float("nan")
-    if isinstance(given, bool) or not 0 < number < float("inf"):
-        raise SourceError(f"{where}: {field} is {given!r}; it must be a number above 0")
+    if isinstance(given, bool) or not 0 <= number < float("inf"):
+        raise SymbolRefused(f"{where}: {field} is {given!r}; it must be a number, 0 or more")
     return number
+
+
+def currency_of(row: dict[str, Any], where: str) -> str:
+    """Three to five capital letters; dollars where a vendor of US shares names none. SymbolRefused for anything else."""
+    given = row.get("currency") or "USD"
+    if not isinstance(given, str) or not re.fullmatch(r"[A-Z]{3,5}", given):
+        raise SymbolRefused(f"{where}: currency is {given!r}; it must be three to five capital letters, e.g. USD")
+    return given
+
+
+def ratio_of(new_shares: float, old_shares: float, where: str) -> float:
+    """New shares per old one. SymbolRefused where there are none of one kind."""
+    if not new_shares or not old_shares:
+        raise SymbolRefused(f"{where}: a split of {old_shares:g} into {new_shares:g} shares; both must be above 0")
+    return new_shares / old_shares
 
 
 def actions_frame(rows: list[dict[str, Any]], source: str) -> pl.DataFrame:
     """Rows as the dataset's columns, with several dividends of a Symbol and day as their sum.
 
-    A split of 1 for 1, as vendors have it at changes of a name, changes nothing and is left out.
+    A split of 1 for 1, as vendors have it at changes of a name, and a dividend of 0 change nothing and are left out.
     A special dividend often comes with a regular one. The sum is known once all of them are announced; amounts in two
     currencies stay apart, so that the dataset's contract refuses them.
     """
     frame = pl.DataFrame(
-        [{**dict.fromkeys(ACTION_COLUMNS), **row, "source": source} for row in rows if row.get("ratio") != 1],
+        [
+            {**dict.fromkeys(ACTION_COLUMNS), **row, "source": source}
+            for row in rows
+            if row.get("ratio") != 1 and row.get("amount") != 0
+        ],
         schema=dict(ACTION_COLUMNS),
         orient="row",
     )

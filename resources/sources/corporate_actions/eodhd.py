@@ -9,10 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from resources.sources.context import SourceContext
-from resources.sources.corporate_actions.answers import KeptAnswers, actions_frame, date_of, known_date_of, number_of
+from resources.sources.corporate_actions.answers import (
+    KeptAnswers,
+    actions_frame,
+    currency_of,
+    date_of,
+    known_date_of,
+    number_of,
+    ratio_of,
+)
 from resources.sources.corporate_actions.vendor_config import ActionsVendorConfig
 from resources.sources.downloads.vendor import SymbolRefused
-from resources.sources.errors import SourceError
 from trading.corporate_actions import DIVIDEND, SPLIT, collect_actions
 from trading.errors import ConfigError
 from trading.ports.corporate_actions import RawActions
@@ -47,6 +54,8 @@ class EodhdActionsConfig(ActionsVendorConfig):
 
 class EodhdActions:
     """Implements :class:`trading.ports.corporate_actions.CorporateActionSource`: two requests a Symbol.
+
+    A Symbol that EODHD does not know, or with a row that cannot be read, is refused, and the others come.
 
     Args:
         folder: where answers are kept as received.
@@ -88,10 +97,12 @@ class EodhdActions:
         for number, symbol in enumerate(sorted(set(symbols)), start=1):
             ticker = self._tickers.get(symbol, f"{symbol}.{self._exchange}")
             try:
-                for what, read in (("splits", _split), ("div", _dividend)):
-                    rows += [{"Symbol": symbol, **row} for row in self._ask(kept, what, ticker, first, last, read)]
+                splits = self._ask(kept, "splits", ticker, first, last, _split)
+                dividends = self._ask(kept, "div", ticker, first, last, _dividend)
             except SymbolRefused as error:
                 refused[symbol] = str(error)
+            else:
+                rows += [{"Symbol": symbol, **row} for row in (*splits, *dividends)]
             if progress is not None:
                 progress(number, len(set(symbols)), f"corporate actions of {symbol}")
         frame = collect_actions([actions_frame(rows, self.name)], where=self.name)
@@ -124,9 +135,9 @@ def _split(row: Any, where: str) -> dict[str, Any]:
     day = date_of(row, "date", where)
     new, slash, old = str(row.get("split")).partition("/")
     if not slash:
-        raise SourceError(f"{where}: split is {row.get('split')!r}; it must be NEW/OLD, e.g. 7.000000/1.000000")
+        raise SymbolRefused(f"{where}: split is {row.get('split')!r}; it must be NEW/OLD, e.g. 7.000000/1.000000")
     parts = {"split, new": new, "split, old": old}
-    ratio = number_of(parts, "split, new", where) / number_of(parts, "split, old", where)
+    ratio = ratio_of(number_of(parts, "split, new", where), number_of(parts, "split, old", where), where)
     return {"ex_date": day, "kind": SPLIT, "ratio": ratio}
 
 
@@ -136,6 +147,6 @@ def _dividend(row: Any, where: str) -> dict[str, Any]:
         "ex_date": date_of(row, "date", where),
         "kind": DIVIDEND,
         "amount": number_of(row, "unadjustedValue", where),
-        "currency": row.get("currency") or "USD",
+        "currency": currency_of(row, where),
         "announced": known_date_of(row, "declarationDate"),
     }

@@ -12,8 +12,17 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from pydantic import Field
 
 from resources.sources.context import SourceContext
-from resources.sources.corporate_actions.answers import KeptAnswers, actions_frame, date_of, known_date_of, number_of
+from resources.sources.corporate_actions.answers import (
+    KeptAnswers,
+    actions_frame,
+    currency_of,
+    date_of,
+    known_date_of,
+    number_of,
+    ratio_of,
+)
 from resources.sources.corporate_actions.vendor_config import ActionsVendorConfig
+from resources.sources.downloads.vendor import SymbolRefused
 from trading.corporate_actions import DIVIDEND, SPLIT, collect_actions
 from trading.errors import ConfigError
 from trading.ports.corporate_actions import RawActions
@@ -53,7 +62,8 @@ class PolygonActionsConfig(ActionsVendorConfig):
 class PolygonActions:
     """Implements :class:`trading.ports.corporate_actions.CorporateActionSource`: two requests for some Symbols together.
 
-    A Symbol that the vendor does not know has no rows; it does not say so.
+    A Symbol that the vendor does not know has no rows; it does not say so. One with a row that cannot be read is refused, and the
+    others come.
 
     Args:
         folder: where answers are kept as received.
@@ -93,6 +103,7 @@ class PolygonActions:
         symbol_of = {self._tickers.get(symbol, symbol): symbol for symbol in sorted(set(symbols))}
         groups = _groups(list(symbol_of), self._together)
         rows: list[dict[str, Any]] = []
+        refused: dict[str, str] = {}
         for number, group in enumerate(groups, start=1):
             for what, field, read in (
                 ("splits", "execution_date", _split),
@@ -101,22 +112,23 @@ class PolygonActions:
                 asked = f"{what} of {group[0]} to {group[-1]}, {first} to {last}"
                 span = {f"{field}.gte": first.isoformat(), f"{field}.lte": last.isoformat()}
                 query = {"ticker.any_of": ",".join(group), **span, "sort": f"{field}.asc", "limit": _PER_PAGE}
-                rows += self._ask(kept, f"{what}-{number:04d}", f"/stocks/v1/{what}?{urlencode(query)}", asked, read)
+                path = f"/stocks/v1/{what}?{urlencode(query)}"
+                for row, where in self._ask(kept, f"{what}-{number:04d}", path, asked):
+                    symbol = symbol_of.get(row["ticker"])
+                    if symbol is None:
+                        continue
+                    try:
+                        rows.append({"Symbol": symbol, **read(row, where)})
+                    except SymbolRefused as error:
+                        refused[symbol] = str(error)
             if progress is not None:
                 progress(number, len(groups), f"corporate actions of {group[0]} to {group[-1]}")
-        named = [{**row, "Symbol": symbol_of[row["Symbol"]]} for row in rows if row["Symbol"] in symbol_of]
-        frame = collect_actions([actions_frame(named, self.name)], where=self.name)
-        return RawActions(frame, kept.files, kept.arrived)
+        known = [row for row in rows if row["Symbol"] not in refused]
+        frame = collect_actions([actions_frame(known, self.name)], where=self.name)
+        return RawActions(frame, kept.files, kept.arrived, refused)
 
-    def _ask(
-        self,
-        kept: KeptAnswers,
-        name: str,
-        path: str,
-        asked: str,
-        read: Callable[[Any, str], dict[str, Any]],
-    ) -> Iterator[dict[str, Any]]:
-        """Rows of all pages, each id once: a page may repeat the last rows of the one before."""
+    def _ask(self, kept: KeptAnswers, name: str, path: str, asked: str) -> Iterator[tuple[dict[str, Any], str]]:
+        """Rows of all pages, with where they stand; each id once: a page may repeat the last rows of the one before."""
         seen: set[str] = set()
         following: str | None = path
         page = 0
@@ -125,10 +137,9 @@ class PolygonActions:
             body, said = self._requests.get(following, asked=f"{asked}, page {page}", wrong=_wrong)
             kept.keep(f"{name}-{page:04d}", body)
             for number, row in enumerate(said["results"], start=1):
-                read_row = read(row, f"polygon: {asked}, page {page}, row {number}")
-                if str(row.get("id")) not in seen:
-                    seen.add(str(row.get("id")))
-                    yield read_row
+                if str(row["id"]) not in seen:
+                    seen.add(str(row["id"]))
+                    yield row, f"polygon: {asked}, page {page}, row {number}"
             following = _path_and_query(said.get("next_url"))
 
 
@@ -156,19 +167,17 @@ def _path_and_query(url: Any) -> str | None:
 
 def _split(row: dict[str, Any], where: str) -> dict[str, Any]:
     return {
-        "Symbol": row["ticker"],
         "ex_date": date_of(row, "execution_date", where),
         "kind": SPLIT,
-        "ratio": number_of(row, "split_to", where) / number_of(row, "split_from", where),
+        "ratio": ratio_of(number_of(row, "split_to", where), number_of(row, "split_from", where), where),
     }
 
 
 def _dividend(row: dict[str, Any], where: str) -> dict[str, Any]:
     return {
-        "Symbol": row["ticker"],
         "ex_date": date_of(row, "ex_dividend_date", where),
         "kind": DIVIDEND,
         "amount": number_of(row, "cash_amount", where),
-        "currency": row.get("currency") or "USD",
+        "currency": currency_of(row, where),
         "announced": known_date_of(row, "declaration_date"),
     }

@@ -3,6 +3,7 @@ import gzip
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,9 @@ EODHD = {
     ],
     "/api/splits/AIG.US": [{"date": "2009-07-01", "split": "1.000000/20.000000"}],
     "/api/div/AIG.US": [],
-    "/api/splits/SPCL.US": [{"date": "2014-06-09", "split": "1.000000/1.000000"}],
+    "/api/splits/SPCL.US": [{"date": "2014-06-09", "split": "1.000000/1.000000"}],  # changes nothing
     "/api/div/SPCL.US": [
+        {"date": "2014-03-10", "declarationDate": None, "unadjustedValue": 0, "currency": "USD"},  # changes nothing
         {"date": "2014-06-09", "declarationDate": "2014-05-01", "unadjustedValue": 0.1, "currency": "USD"},
         {"date": "2014-06-09", "declarationDate": "2014-05-20", "unadjustedValue": 0.2, "currency": "USD"},
         {"date": "2014-06-09", "declarationDate": "2014-05-20", "unadjustedValue": 0.2, "currency": "USD"},
@@ -113,17 +115,19 @@ def test_an_unknown_symbol_is_named_and_the_others_come(eodhd: VendorServer, con
     [
         ([{"date": "09.06.2014", "split": "7/1"}], r"splits of AAPL.US .* row 1: date is '09.06.2014'"),
         ([{"date": "2014-06-09", "split": "7:1"}], r"row 1: split is '7:1'; it must be NEW/OLD"),
-        ([{"date": "2014-06-09", "split": "0/1"}], r"row 1: split, new is '0'; it must be a number above 0"),
+        ([{"date": "2014-06-09", "split": "0/1"}], r"row 1: a split of 1 into 0 shares; both must be above 0"),
+        ([{"date": "2014-06-09", "split": "-7/1"}], r"row 1: split, new is '-7'; it must be a number, 0 or more"),
         ([{"split": "7/1"}], r"row 1: date is None"),
         (["2014-06-09"], r"row 1: date is None"),
     ],
 )
-def test_rows_that_eodhd_does_not_document_are_refused(
+def test_rows_that_eodhd_does_not_document_refuse_their_symbol_alone(
     eodhd: VendorServer, context: Opened, body: list[Any], says: str
 ) -> None:
     eodhd.faults.append(Reply(body=json.dumps(body).encode()))
-    with pytest.raises(SourceError, match=says):
-        eodhd_source(eodhd, context).read(["AAPL"], FIRST, LAST)
+    read = eodhd_source(eodhd, context).read(["AAPL", "SPCL"], FIRST, LAST)
+    assert read.frame["Symbol"].to_list() == ["SPCL"]
+    assert list(read.refused) == ["AAPL"] and re.search(says, read.refused["AAPL"])
 
 
 @pytest.mark.parametrize(
@@ -251,12 +255,30 @@ def test_polygon_pages_and_groups_give_every_action_once(polygon: VendorServer, 
     assert len(read.files) == len(polygon.asked)
 
 
+def test_a_currency_that_is_none_refuses_its_symbol_alone(polygon: VendorServer, context: Opened) -> None:
+    polygon.faults.append(Reply(body=json.dumps({"status": "OK", "results": []}).encode()))
+    rows = [_paid("GE", "2014-06-19", 1.0, 1, "GBp"), _paid("AAPL", "2014-06-19", 2.0)]
+    polygon.faults.append(Reply(body=json.dumps({"status": "OK", "results": rows}).encode()))
+    read = polygon_source(polygon, context).read(["GE", "AAPL"], FIRST, LAST)
+    assert read.frame["Symbol"].to_list() == ["AAPL"] and "currency is 'GBp'" in read.refused["GE"]
+
+
 def test_polygon_dividends_in_two_currencies_are_left_to_a_person(polygon: VendorServer, context: Opened) -> None:
     rows = [_paid("GE", "2014-06-19", 1.0, 1), _paid("GE", "2014-06-19", 2.0, 2, "EUR")]
     polygon.faults.append(Reply(body=json.dumps({"status": "OK", "results": []}).encode()))
     polygon.faults.append(Reply(body=json.dumps({"status": "OK", "results": rows}).encode()))
     with pytest.raises(ContractViolation, match="conflicting_actions"):
         polygon_source(polygon, context).read(["GE"], FIRST, LAST)
+
+
+def test_a_row_of_polygon_that_cannot_be_read_refuses_its_symbol_alone(polygon: VendorServer, context: Opened) -> None:
+    rows = [_split("AAPL", "2014-06-09", 0, 7), _split("GE", "2021-08-02", 8, 1)]
+    polygon.faults.append(Reply(body=json.dumps({"status": "OK", "results": rows}).encode()))
+    read = polygon_source(polygon, context).read(["GE", "AAPL"], FIRST, LAST)
+    assert read.frame["Symbol"].unique().to_list() == ["GE"]
+    assert (
+        "splits of AAPL to GE" in read.refused["AAPL"] and "row 1: a split of 0 into 7 shares" in read.refused["AAPL"]
+    )
 
 
 @pytest.mark.parametrize(
