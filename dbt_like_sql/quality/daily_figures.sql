@@ -54,8 +54,8 @@ scored AS (
         count(*) FILTER (still) OVER (PARTITION BY dataset, universe, Symbol, stretch ORDER BY session) AS unchanged_sessions,
         median(abs(move)) OVER sixty_before AS usual_move,
         count(move) OVER sixty_before AS known_moves,
-        median(move) OVER (PARTITION BY dataset, session) AS market_move,
-        count(move) OVER (PARTITION BY dataset, session) AS market_symbols
+        median(move) OVER (PARTITION BY dataset, universe, session) AS market_move,
+        count(move) OVER (PARTITION BY dataset, universe, session) AS market_symbols
     FROM returns
     WINDOW sixty_before AS (
         PARTITION BY dataset, universe, Symbol ORDER BY session ROWS BETWEEN 60 PRECEDING AND 1 PRECEDING

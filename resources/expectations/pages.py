@@ -33,7 +33,7 @@ body{padding:1.2rem;max-width:76rem;margin:0 auto}
 i.fa-check-circle::before{content:"\\2713 met"}i.fa-times::before{content:"\\2717 not met"}
 i.fa-exclamation-triangle::before{content:"! error"}i{font-style:normal;font-weight:700;white-space:nowrap}
 i.text-success{color:var(--good)}i.text-danger{color:var(--bad)}i.text-warning{color:var(--warn)}
-.collapse{display:block}.sticky,div:has(>.sticky),input,h4+p:empty{display:none}ul{list-style:none;padding-left:1rem}
+.collapse,.col-lg-2,a[data-toggle=collapse]{display:none}ul{list-style:none;padding-left:1rem}
 """
 
 

@@ -18,7 +18,7 @@ class Finding:
 
     @property
     def where(self) -> str:
-        return " ".join(str(part) for part in self.row.values())
+        return " ".join(str(part) for part in self.row.values() if part != "")
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def figures(tmp_path: Path) -> Figures:
         found = computed.figures[name]
         rows = found.frame.to_dicts()
         assert len({tuple(row[key] for key in found.keys) for row in rows}) == len(rows)
-        first = "Symbol" if "Symbol" in found.keys else found.keys[0]
+        first = next(key for key in ("order_ref", "Symbol", "session") if key in found.keys)
         return {str(row[first]): row for row in rows}
 
     return work
@@ -198,6 +198,12 @@ def test_orders_against_the_bars_of_their_day(figures: Figures) -> None:
     assert worked["long"]["entry_from_close"] == pytest.approx(0.1)
     assert worked["long"]["fill_outside_bps"] == pytest.approx(100.0)
     assert worked["short"]["fill_outside_bps"] == 0.0
+    # 100 before a 2:1 split overnight is 50 after it.
+    split = {"Symbol": "A", "ex_date": LAST, "kind": "split", "ratio": 2.0, "amount": None}
+    actions = frame("corporate_actions", [split])
+    halved = frame("order_intents", [intent("long", 1, 45.0, entry=55.0)])
+    worked = figures("order_figures", d1_bars=bars, order_intents=halved, corporate_actions=actions)
+    assert worked["long"]["entry_from_close"] == pytest.approx(0.1)
 
 
 def test_no_warehouse_yet_and_a_wrong_file_are_named(tmp_path: Path) -> None:
