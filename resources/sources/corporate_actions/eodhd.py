@@ -20,6 +20,7 @@ from resources.sources.corporate_actions.answers import (
 )
 from resources.sources.corporate_actions.vendor_config import ActionsVendorConfig
 from resources.sources.downloads.vendor import SymbolRefused
+from resources.sources.vendors.config import PerMinute, Variable
 from trading.corporate_actions import DIVIDEND, SPLIT, collect_actions
 from trading.errors import ConfigError
 from trading.ports.corporate_actions import RawActions
@@ -38,9 +39,9 @@ class EodhdActionsConfig(ActionsVendorConfig):
 
     kind: Literal["eodhd"]
     base_url: str = "https://eodhd.com"
-    key_env: str = "EODHD_API_KEY"
+    key_env: Variable = "EODHD_API_KEY"
     exchange: str = "US"
-    requests_per_minute: int = 900
+    requests_per_minute: PerMinute = 900
 
     def open(self, context: SourceContext) -> "EodhdActions":
         return EodhdActions(

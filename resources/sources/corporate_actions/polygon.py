@@ -23,6 +23,7 @@ from resources.sources.corporate_actions.answers import (
 )
 from resources.sources.corporate_actions.vendor_config import ActionsVendorConfig
 from resources.sources.downloads.vendor import SymbolRefused
+from resources.sources.vendors.config import PerMinute, Variable
 from trading.corporate_actions import DIVIDEND, SPLIT, collect_actions
 from trading.errors import ConfigError
 from trading.ports.corporate_actions import RawActions
@@ -45,8 +46,8 @@ class PolygonActionsConfig(ActionsVendorConfig):
 
     kind: Literal["polygon"]
     base_url: str = "https://api.polygon.io"
-    key_env: str = "POLYGON_API_KEY"
-    requests_per_minute: int = 5
+    key_env: Variable = "POLYGON_API_KEY"
+    requests_per_minute: PerMinute = 5
     tickers_per_request: int = Field(50, ge=1)
 
     def open(self, context: SourceContext) -> "PolygonActions":

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from resources.sources.context import SourceContext
+from resources.sources.vendors.config import PerMinute, Variable
 
 if TYPE_CHECKING:
     from resources.sources.vendors.http import JsonRequests
@@ -26,8 +27,8 @@ class ActionsVendorConfig(BaseModel):
 
     kind: str
     base_url: str
-    key_env: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    requests_per_minute: int = Field(ge=1)
+    key_env: Variable
+    requests_per_minute: PerMinute
     patience_seconds: float = Field(120.0, gt=0)
     tickers: dict[str, str] = Field(default_factory=dict)
 

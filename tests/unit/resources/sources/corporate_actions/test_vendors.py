@@ -6,10 +6,11 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from harness.vendor_server import Asked, Reply, VendorServer, vendor_server
+from pydantic import ValidationError
 
 from resources.sources.context import SourceContext
 from resources.sources.corporate_actions.eodhd import EodhdActionsConfig
@@ -161,6 +162,16 @@ def test_a_wrong_or_missing_key_says_which_variable(eodhd: VendorServer, context
         eodhd_source(eodhd, context, key="").read(["AAPL"], FIRST, LAST)
     with pytest.raises(ConfigError, match="must list its symbols"):
         eodhd_source(eodhd, context).read(None, FIRST, LAST)
+
+
+@pytest.mark.parametrize("config", [EodhdActionsConfig, PolygonActionsConfig])
+@pytest.mark.parametrize("wrong", [{"requests_per_minute": 0}, {"key_env": "not a name"}, {"patience_seconds": 0}])
+def test_settings_out_of_bounds_are_refused(
+    config: type[EodhdActionsConfig | PolygonActionsConfig], wrong: dict[str, Any]
+) -> None:
+    kind = config.model_fields["kind"].annotation
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        config.model_validate({"kind": get_args(kind)[0], **wrong})
 
 
 def _split(ticker: str, day: str, old: float, new: float) -> dict[str, Any]:
