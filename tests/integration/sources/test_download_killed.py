@@ -72,7 +72,7 @@ def test_it_asks_no_more_than_one_page_twice_and_ends_the_same(downloads: Downlo
     downloads.asked()
 
     chance = random.Random(20240713)
-    for point in sorted(chance.sample(range(1, calls + 1), 5)):
+    for point in sorted(chance.sample(range(1, calls + 1), 4)):
         home = f"killed-{point}"
         assert downloads.killed(home, point)[0]
         frame, bodies = downloads.finished(home)
@@ -87,7 +87,7 @@ def test_killed_again_and_again_it_comes_to_its_end(downloads: Downloads) -> Non
     downloads.asked()
     chance = random.Random(20240714)
     kills = 0
-    while downloads.killed("killed", chance.randint(25, 40))[0]:
+    while downloads.killed("killed", chance.randint(30, 45))[0]:
         kills += 1
         assert kills < 10
     asked = downloads.asked()
