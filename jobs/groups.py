@@ -14,8 +14,19 @@ REPORT_JOB = "report_job"
 JOB_TAG = "trading/job"
 
 
-def group_jobs() -> list[UnresolvedAssetJobDefinition]:
-    """The five jobs of a day."""
+def group_jobs(apart: dg.AssetChecksDefinition | None = None) -> list[UnresolvedAssetJobDefinition]:
+    """The five jobs of a day. ``apart`` are checks on their assets that have a job of their own."""
+
+    def _job(name: str, groups: list[str], description: str) -> UnresolvedAssetJobDefinition:
+        selection: dg.AssetSelection = dg.AssetSelection.groups(*groups)
+        return dg.define_asset_job(
+            name,
+            selection=selection if apart is None else selection - dg.AssetSelection.checks(apart),
+            description=description,
+            executor_def=dg.in_process_executor,
+            tags={JOB_TAG: name},
+        )
+
     return [
         _job(
             MARKET_DATA_JOB,
@@ -31,13 +42,3 @@ def group_jobs() -> list[UnresolvedAssetJobDefinition]:
         ),
         _job(REPORT_JOB, ["warehouse", "reports"], "Rebuild the analysts' warehouse and the session's report."),
     ]
-
-
-def _job(name: str, groups: list[str], description: str) -> UnresolvedAssetJobDefinition:
-    return dg.define_asset_job(
-        name,
-        selection=dg.AssetSelection.groups(*groups),
-        description=description,
-        executor_def=dg.in_process_executor,
-        tags={JOB_TAG: name},
-    )

@@ -35,6 +35,11 @@ _COMMANDS = {
         "resume",
         "release the kill switch, with a name and a reason",
     ),
+    "quality": (
+        "trading_assets.commands.quality",
+        "quality",
+        "judge the warehouse by its quality suites",
+    ),
     "lake": ("trading_assets.commands.lake", "lake", "look into the versioned storage"),
     "ledger": ("trading_assets.commands.ledger", "ledger", "look into the record of orders and money"),
     "revisions": (

@@ -11,7 +11,8 @@ import dagster as dg
 # and held by tests, so an operator need not read about them at every start.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
-from jobs.groups import MARKET_DATA_JOB, RESEARCH_JOB, TRADING_JOB, group_jobs  # noqa: E402
+from jobs.groups import MARKET_DATA_JOB, REPORT_JOB, RESEARCH_JOB, TRADING_JOB, group_jobs  # noqa: E402
+from jobs.quality import QUALITY_JOB, quality_job  # noqa: E402
 from jobs.schedules import daily_schedule  # noqa: E402
 from resources.configurable import (  # noqa: E402
     AlertsResource,
@@ -23,6 +24,7 @@ from resources.configurable import (  # noqa: E402
 )
 from sensors.alerts import alerts_sensor  # noqa: E402
 from sensors.next_stage import next_stage_sensors  # noqa: E402
+from sensors.quality import quality_sensor  # noqa: E402
 from trading_assets.backtests import backtest_assets  # noqa: E402
 from trading_assets.bars import bar_assets  # noqa: E402
 from trading_assets.checks import quality_checks, refusals_fail_the_run  # noqa: E402
@@ -35,6 +37,7 @@ from trading_assets.minutes import minute_assets  # noqa: E402
 from trading_assets.orders import order_assets  # noqa: E402
 from trading_assets.partitions import by_account, by_variant, session_partitions  # noqa: E402
 from trading_assets.promotion import promotion_assets  # noqa: E402
+from trading_assets.quality import outlier_assets, suite_checks  # noqa: E402
 from trading_assets.reports import report_assets  # noqa: E402
 from trading_assets.revisions import revision_assets, revision_checks  # noqa: E402
 from trading_assets.safety import safety_definitions  # noqa: E402
@@ -68,6 +71,7 @@ def build_defs(settings: Settings, *, overrides: Mapping[str, Any] | None = None
         *promotion_assets(settings, session_variant),
         *order_assets(settings, session_account),
         *warehouse_assets(settings),
+        *outlier_assets(settings),
         *report_assets(settings, sessions),
     ]
     if settings.label is not None:
@@ -79,19 +83,22 @@ def build_defs(settings: Settings, *, overrides: Mapping[str, Any] | None = None
         for key in asset.keys
         if dg.AssetCheckKey(key, CONTRACT_CHECK) in asset.check_keys
     ]
-    jobs = {job.name: job for job in group_jobs()}
+    suites = suite_checks(settings, {key.to_user_string() for asset in assets for key in asset.keys})
+    jobs = {job.name: job for job in [*group_jobs(suites), quality_job(suites)]}
     safety = safety_definitions(settings, jobs)
     return dg.Definitions(
         assets=assets,
         asset_checks=[
             *(refusals_fail_the_run(name) for name in contracted),
             *quality_checks(settings),
+            suites,
             *revision_checks(),
         ],
         jobs=[*jobs.values(), *safety.jobs],
         schedules=[daily_schedule(jobs[MARKET_DATA_JOB], sessions), *safety.schedules],
         sensors=[
             *next_stage_sensors(jobs, {RESEARCH_JOB: variants, TRADING_JOB: accounts}),
+            quality_sensor(jobs[REPORT_JOB], jobs[QUALITY_JOB]),
             alerts_sensor(),
             *safety.sensors,
         ],

@@ -29,6 +29,7 @@ KEYS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("order_batch", "data.parquet"): ("idempotency_key",),
     ("order_routing", "data.parquet"): ("id",),
     ("order_routing", "fills.parquet"): ("execution_id",),
+    ("price_outliers", "data.parquet"): ("dataset", "universe", "Symbol", "session", "rule"),
     ("portfolio_worth", "data.parquet"): ("account", "variant", "session"),
     ("report", "data.parquet"): ("session",),
 }

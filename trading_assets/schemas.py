@@ -200,6 +200,17 @@ COLUMNS: dict[str, list[Column]] = {
         ("drawdown", "Float64", "positive fraction of the peak"),
         ("trades", "Int64", "exits in the session"),
     ],
+    "price_outliers": [
+        ("dataset", "String", "d1_raw or d1_bars"),
+        ("universe", "String", "of d1_raw; empty of d1_bars"),
+        _SYMBOL,
+        _SESSION,
+        ("rule", "String", "by which the price cannot have been traded"),
+        ("price", "Float64", "the price"),
+        ("reference", "Float64", "what the bars around it support"),
+        ("figure", "Float64", "robust standard deviations away"),
+        ("limit", "Float64", "from which on it counts as false"),
+    ],
     "report": [
         _SESSION,
         ("variants", "Int64", "variants replayed"),

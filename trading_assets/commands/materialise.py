@@ -26,12 +26,24 @@ def materialise(selection: str, partition: str | None, first: str | None, last: 
             "give --partition KEY, or both --from KEY and --to KEY, or none for unpartitioned assets"
         )
     from trading_assets.definitions import build_defs
+    from trading_assets.quality import CHECK_PREFIX
 
     try:
         chosen = dg.AssetSelection.from_string(selection)
-        job = build_defs(settings)
-        named = dg.define_asset_job("materialise", selection=chosen, executor_def=dg.in_process_executor)
-        resolved = dg.Definitions.merge(job, dg.Definitions(jobs=[named])).resolve_job_def("materialise")
+        defs = build_defs(settings)
+        suites = [
+            key
+            for checks in defs.asset_checks or ()
+            if isinstance(checks, dg.AssetChecksDefinition)
+            for key in checks.check_keys
+            if key.name.startswith(CHECK_PREFIX)
+        ]
+        named = dg.define_asset_job(
+            "materialise",
+            selection=chosen - dg.AssetSelection.checks(*suites),  # they are judged after the warehouse, by quality_job
+            executor_def=dg.in_process_executor,
+        )
+        resolved = dg.Definitions.merge(defs, dg.Definitions(jobs=[named])).resolve_job_def("materialise")
     except dg.DagsterError as error:
         raise click.UsageError(f"{selection!r} selects nothing that can run together: {error}") from None
     partitions = resolved.partitions_def
