@@ -1,0 +1,1 @@
+"""How fast a year of minutes becomes bars, against what else people resample with."""
