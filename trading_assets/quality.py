@@ -18,7 +18,7 @@ from trading_assets.code_version import ROOT, platform_version
 from trading_assets.dataset import dataset
 from trading_assets.materialise import PARTITION_ERRORS, Materialised, PartitionRecorder
 from trading_assets.publications import contract_audit, materialised
-from trading_assets.settings import Settings, read_yaml
+from trading_assets.settings import CONFIGS, Settings, read_yaml
 from trading_assets.warehouse import LAKE_FILES
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from resources.lake.publish import Publisher
     from resources.lake.reading import Snapshot
 
+PLAN = "quality.yaml"
 OUTLIERS = "price_outliers"
 FIGURES = ROOT / "dbt_like_sql" / "quality"
 CHECK_PREFIX = "quality_"
@@ -37,8 +38,10 @@ _SECONDS_BETWEEN_PROGRESS = 2.0
 
 
 def quality_plan(settings: Settings) -> QualityPlan:
-    """configs/quality.yaml. ConfigError names the file and the setting."""
-    file = settings.configs / "quality.yaml"
+    """quality.yaml of the installation's configs folder, else the shipped one. ConfigError names the file and the setting."""
+    file = settings.configs / PLAN
+    if not file.exists():
+        file = CONFIGS / PLAN
     try:
         return QualityPlan.model_validate(read_yaml(file))
     except ValidationError as error:

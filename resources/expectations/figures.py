@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from resources.warehouse.errors import ModelError, WarehouseError
-from resources.warehouse.models import Model, load_models
+from resources.warehouse.models import Model, load_models, read_headers
 from resources.warehouse.sources import PartitionFile
 from resources.warehouse.tables import close_off, create_model, exists, literal, load_source, quoted
 
@@ -109,7 +109,7 @@ def compute_figures(
             sessions of a block, and ``judged`` (column session).
 
     Raises:
-        WarehouseError: there is no warehouse yet.
+        WarehouseError: there is no warehouse yet, or it lacks a table that a file reads.
         ModelError: a file is wrong, with its line.
     """
     import duckdb
@@ -121,6 +121,7 @@ def compute_figures(
         for table in tables:
             connection.execute(f"CREATE VIEW {quoted(table)} AS SELECT * FROM warehouse.main.{quoted(table)}")
         close_off(connection, {MINUTES: minutes})
+        _require_tables(warehouse, folder, tables)
         models = load_models(folder, sources={*tables, MINUTES, JUDGED})
         blocks = _blocks(sessions, minutes)
         steps, done = len(models) + len(blocks) - 1, 0
@@ -145,6 +146,17 @@ def compute_figures(
 
 _TABLES = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'warehouse' UNION ALL BY NAME (\
 SELECT view_name AS table_name FROM duckdb_views() WHERE database_name = 'warehouse' AND NOT internal) ORDER BY 1"
+
+
+def _require_tables(warehouse: Path, folder: Path, tables: Sequence[str]) -> None:
+    models = read_headers(folder)
+    known = {*tables, *(model.name for model in models), MINUTES, JUDGED}
+    missing = sorted({name for model in models for name in model.depends_on} - known)
+    if missing:
+        raise WarehouseError(
+            f"{warehouse} has no {', '.join(missing)}, which {folder.name} reads: it was built by an earlier version; "
+            "materialise group:warehouse anew"
+        )
 
 
 def _blocks(sessions: Sequence[dt.date], minutes: Sequence[PartitionFile]) -> list[Sequence[dt.date]]:

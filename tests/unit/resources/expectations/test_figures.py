@@ -211,10 +211,12 @@ def test_no_warehouse_yet_and_a_wrong_file_are_named(tmp_path: Path) -> None:
         judged_sessions(tmp_path / "w.duckdb", 1)
     build_warehouse({}, MODELS, tmp_path / "w.duckdb", commit="c1", built_at=AT)
     assert judged_sessions(tmp_path / "w.duckdb", None) == ()
-    (tmp_path / "odd.sql").write_text(
-        "/* model\nname: odd\nkind: view\nowner: o\ngrain: Symbol\ndescription: d\ndepends_on: d1_raw\n*/\n"
-        "SELECT Symbol, Price FROM d1_raw\n"
-    )
+    header = "/* model\nname: odd\nkind: view\nowner: o\ngrain: Symbol\ndescription: d\ndepends_on: {0}\n*/\n"
+    odd = tmp_path / "odd.sql"
+    odd.write_text(f"{header.format('d9_raw')}SELECT Symbol FROM d9_raw\n")
+    with pytest.raises(WarehouseError, match=r"has no d9_raw, .* materialise group:warehouse anew"):
+        compute_figures(tmp_path / "w.duckdb", (), [], tmp_path)
+    odd.write_text(f"{header.format('d1_raw')}SELECT Symbol, Price FROM d1_raw\n")
     with pytest.raises(ModelError, match=r"odd\.sql:9: .*Price"):
         compute_figures(tmp_path / "w.duckdb", (), [], tmp_path)
 

@@ -106,6 +106,7 @@ def test_the_gravest_failure_gives_the_severity() -> None:
 
 def test_a_wrong_file_is_named_and_so_is_a_dataset_that_there_is_not(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, configs=tmp_path)
+    assert quality_plan(settings) == quality_plan(Settings(home=tmp_path))  # the shipped one where there is none
     file = tmp_path / "quality.yaml"
     file.write_text(yaml.safe_dump({"sessions": 0, "suites": {}}))
     with pytest.raises(ConfigError, match=r"quality\.yaml: sessions: .*; suites: "):
