@@ -13,7 +13,8 @@ from resources.sources.file_rows import FileRows
 from resources.sources.file_times import read_times, refuse_types
 from trading.contracts import PRICES
 
-_UNREADABLE = (pl.exceptions.PolarsError, OSError, UnicodeError)
+# A panic of the reader is no Exception: some damaged files cause one.
+_UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeError)
 
 
 def sha256(path: Path) -> str:
@@ -164,7 +165,7 @@ def _read_parquet(path: Path, shown: str, wanted: list[str], rows: tuple[int, in
         raise _unreadable(shown, error) from None
 
 
-def _unreadable(shown: str, error: Exception) -> SourceFileRefused:
+def _unreadable(shown: str, error: BaseException) -> SourceFileRefused:
     kind = "CSV" if shown.endswith(".csv") else "Parquet"
     first = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
     return SourceFileRefused(shown, f"cannot be read as {kind} ({first}); send the file again")

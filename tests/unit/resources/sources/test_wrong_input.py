@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from resources.sources import FolderSource, SourceError, SourceFileRefused, write_package
@@ -113,6 +115,18 @@ def test_a_truncated_parquet_is_refused(keep: float, minutes: pl.DataFrame, tmp_
     file.write_bytes(whole[: int(keep if keep >= 1 else keep * len(whole))])
     with pytest.raises(SourceError, match=r"AAA.parquet: cannot be read as Parquet"):
         FolderSource(tmp_path)
+
+
+def test_a_file_that_makes_the_reader_panic_is_refused_alone(minutes: pl.DataFrame, tmp_path: Path) -> None:
+    """The reader answers a zone that does not exist with a panic, which is no Exception."""
+    table = minutes.to_arrow()
+    instants = table["Timestamp"].cast(pa.timestamp("us", "Mars/Base"))
+    pq.write_table(table.set_column(0, "Timestamp", instants), tmp_path / "AAA.parquet")
+    minutes.write_parquet(tmp_path / "GOOD.parquet")
+    source = FolderSource(tmp_path)
+    assert [p.file for p in source.problems()] == ["AAA.parquet"]
+    assert "cannot be read as Parquet" in str(source.problems()[0])
+    assert source.read_session(WED).frame["Symbol"].unique().to_list() == ["GOOD"]
 
 
 def test_a_damaged_page_is_found_when_read(tmp_path: Path) -> None:
