@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import polars as pl
@@ -60,7 +60,7 @@ class DownloadedSource:
         self._keep = keep_superseded
         self._store = Store(self.directory)
         self._problems: dict[str, SourceProblem] = {}
-        self._sessions_in: dict[tuple[str, Span], list[dt.date]] = {}
+        self._sessions_in: dict[tuple[str, Span], list[tuple[dt.date, dt.datetime]]] = {}
         self._newest_of: dict[tuple[str, str], tuple[tuple[Delivery, ...], dict[dt.date, Delivery]]] = {}
 
     @property
@@ -100,7 +100,12 @@ class DownloadedSource:
         over = [day for day in sessions if exchange.is_session(day) and exchange.close(day) <= now]
         unsure = [day for day in over if exchange.close(day) + _PUBLISHED + self._fresh > now]
         listed = {day: self._symbols_with_rows(day, exchange) for day in unsure}
-        todo = [task for symbol in self._symbols for task in self._tasks(symbol, over, listed, exchange, now)]
+
+        @cache  # most Symbols miss the same sessions
+        def spans(missing: frozenset[dt.date]) -> list[Span]:
+            return [span for span, _ in joined(missing, exchange, self.step, self._vendor.longest_span)]
+
+        todo = [task for symbol in self._symbols for task in self._tasks(symbol, over, listed, spans, now)]
         try:
             for done, task in enumerate(todo):
                 if task.symbol not in self._problems:
@@ -121,9 +126,10 @@ class DownloadedSource:
         symbol: str,
         wanted: Sequence[dt.date],
         listed: Mapping[dt.date, set[str]],
-        exchange: SessionCalendar,
+        spans: Callable[[frozenset[dt.date]], list[Span]],
         now: dt.datetime,
     ) -> "Iterator[_Task]":
+        exchange = get_calendar(self.calendar)
         newest = self._newest(symbol, exchange)
         missing = {day for day in wanted if day not in newest or now - newest[day].begun >= self._fresh}
         # An empty answer soon after the close says that the vendor has not published yet.
@@ -133,14 +139,13 @@ class DownloadedSource:
             if symbol not in symbols and day in newest and newest[day].begun < exchange.close(day) + _PUBLISHED
         }
         for left in self._store.unfinished(symbol):
-            held = missing.intersection(self._sessions(left.span, exchange))
-            held = {day for day in held if left.begun >= exchange.close(day)}
+            held = {day for day, close in self._sessions(left.span, exchange) if left.begun >= close} & missing
             if now - left.begun >= self._fresh or left.way != way_of(self._vendor.asked_as(symbol)):
                 self._discard(left)
             elif held:
                 missing -= held
                 yield _Task(symbol, left.span, left)
-        for span, _ in joined(missing, exchange, self.step, self._vendor.longest_span):
+        for span in spans(frozenset(missing)):
             yield _Task(symbol, span, None)
 
     def _symbols_with_rows(self, session: dt.date, exchange: SessionCalendar) -> set[str]:
@@ -312,8 +317,8 @@ class DownloadedSource:
         if known is None or known[0] is not deliveries:
             newest: dict[dt.date, Delivery] = {}
             for delivery in self._deliveries(symbol):
-                for session in self._sessions(delivery.span, exchange):
-                    if delivery.begun >= exchange.close(session):
+                for session, close in self._sessions(delivery.span, exchange):
+                    if delivery.begun >= close:
                         newest[session] = delivery
             known = self._newest_of[symbol, exchange.name] = (deliveries, newest)
         return known[1]
@@ -323,12 +328,13 @@ class DownloadedSource:
         way = way_of(self._vendor.asked_as(symbol))
         return [delivery for delivery in self._store.deliveries(symbol) if delivery.way == way]
 
-    def _sessions(self, span: Span, exchange: SessionCalendar) -> list[dt.date]:
-        """Sessions all of whose bars lie within ``span``."""
+    def _sessions(self, span: Span, exchange: SessionCalendar) -> list[tuple[dt.date, dt.datetime]]:
+        """Sessions all of whose bars lie within ``span``, each with its close."""
         key = (exchange.name, span)
         if key not in self._sessions_in:
             near = exchange.sessions(span.start.date() - _DAY, span.end.date() + _DAY)
-            self._sessions_in[key] = [day for day in near if span.covers(span_of(day, exchange, self.step))]
+            within = [day for day in near if span.covers(span_of(day, exchange, self.step))]
+            self._sessions_in[key] = [(day, exchange.close(day)) for day in within]
         return self._sessions_in[key]
 
     def _rows(self, deliveries: Sequence[Delivery], session: dt.date, exchange: SessionCalendar) -> pl.DataFrame:
