@@ -53,7 +53,7 @@ OVERVIEW: Mapping[str, Any] = {
 
 _ROWS = ("rows_changed", "rows_added", "rows_removed")
 _TOLD = 1000  # failed evaluations of the check that are looked through for revisions that were told already
-_NAMED = 5
+_NAMED = 5  # sessions whose users a warning counts; a vendor may restate years at once
 
 
 def revision_assets(sessions: dg.PartitionsDefinition[str]) -> list[dg.AssetsDefinition]:
@@ -240,9 +240,10 @@ def revision_checks() -> list[dg.AssetChecksDefinition]:
                 severity=dg.AssetCheckSeverity.WARN,
                 description=f"{len(days)} sessions, none revised that was not told before",
             )
+        days_found = found["session"].unique().sort()
         used = {
             day: users_of_old_bars(opened, ledger.open(), day, confirmed=confirmations(context.instance)).counts
-            for day in found["session"].unique().sort()
+            for day in days_found[:_NAMED]
         }
         return dg.AssetCheckResult(
             passed=False,
@@ -251,7 +252,7 @@ def revision_checks() -> list[dg.AssetChecksDefinition]:
             metadata={
                 "figure": figure(found),
                 "limit": "0 rows",
-                "command": f"trading revisions show {min(used)}",
+                "command": f"trading revisions show {days_found[0]}",
                 "revisions": dg.MetadataValue.json(
                     [
                         {"session": str(day), "commit_before": before, "commit_after": after}
@@ -266,27 +267,32 @@ def revision_checks() -> list[dg.AssetChecksDefinition]:
 
 
 def figure(found: pl.DataFrame) -> str:
-    """What rows of an overview come to: ``3 rows of 2 Symbols, prices by up to 35.2 bps``."""
-    rows, symbols = (int(found.select(pl.sum_horizontal(*names).sum()).item()) for names in (_ROWS, ("symbols",)))
+    """What rows of an overview come to: ``3 rows of 2 Symbols, prices by up to 35.2 bps``; of several ``in 4 sessions``."""
+    rows = int(found.select(pl.sum_horizontal(*_ROWS).sum()).item())
+    sessions, symbols = found["session"].n_unique(), int(found["symbols"][0])
+    where = f"of {_counted(symbols, 'Symbol')}" if found.height == 1 else f"in {_counted(sessions, 'session')}"
     largest = found["largest_bps"].max()
     moved = f", prices by up to {largest:.1f} bps" if isinstance(largest, float) else ""
     lost = found.filter(~pl.col("compared")).height
-    unknown = f", {lost} revisions that cannot be compared any more" if lost else ""
-    return f"{rows} row{'' if rows == 1 else 's'} of {symbols} Symbol{'' if symbols == 1 else 's'}{moved}{unknown}"
+    unknown = f", {_counted(lost, 'revision')} not comparable any more" if lost else ""
+    return f"{_counted(rows, 'row')} {where}{moved}{unknown}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _said(found: pl.DataFrame, used: Mapping[dt.date, Mapping[str, int]]) -> Iterator[str]:
-    days = found["session"].unique().sort().to_list()
-    for day in days[:_NAMED]:
+    for day in used:
         of_day = found.filter(pl.col("session") == day).sort("revision")
         commits = f"commit {of_day['commit_before'][0][:12]} to {of_day['commit_after'][-1][:12]}"
-        users = ", ".join(f"{count} {name.removesuffix('s') if count == 1 else name}" for name, count in used[day].items())
+        users = ", ".join(_counted(count, name.removesuffix("s")) for name, count in used[day].items())
         yield (
             f"session {day} came again with other bars: {figure(of_day)}, {commits}; {users} used the old ones. See "
             f"`trading revisions show {day}` and `trading revisions used {day}`"
         )
-    if len(days) > _NAMED:
-        yield f"and {len(days) - _NAMED} more sessions: `trading revisions`"
+    if more := found["session"].n_unique() - len(used):
+        yield f"and {more} more sessions: `trading revisions`"
 
 
 def _told(instance: dg.DagsterInstance) -> list[str]:
