@@ -14,7 +14,10 @@ _ZONED = rf"^{_CLOCK}(Z|[+-]\d{{2}}:?\d{{2}})$"
 _NAIVE = rf"^{_CLOCK}$"
 _ZONED_HINT = "ISO 8601 with an explicit offset, like 2023-10-02T13:30:00Z"
 _NAIVE_HINT = "ISO 8601, like 2023-10-02 09:30:00"
-_YEAR_10000 = 253_402_300_800_000_000
+_PER_SECOND = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+_DAY = 86_400
+# Seconds since 1970; beyond them a value is damage, or counted in another unit than declared.
+_EARLIEST, _LATEST = -70 * 365 * _DAY, 230 * 365 * _DAY
 _MINUTE = pl.duration(minutes=1)
 
 
@@ -106,9 +109,18 @@ def _instants(times: pl.Series, form: FileFormat, rows: FileRows) -> pl.Series:
     return _local(times, times, form, rows)
 
 
+def _refuse_wild(counts: pl.Series, per_second: int, times: pl.Series, rows: FileRows) -> None:
+    """Refuse what no calendar reaches, before it overflows in a conversion."""
+    wild = (counts < _EARLIEST * per_second) | (counts >= _LATEST * per_second)
+    readable = times.dtype == pl.String or times.dtype.is_numeric()
+    found = times if readable else counts.alias(times.name)  # as a number: a wild one has no date to show
+    rows.refuse(wild, found, "a time from 1900 to 2199; is it counted in the unit declared?")
+
+
 def _local(times: pl.Series, shown: pl.Series, form: FileFormat, rows: FileRows) -> pl.Series:
     """``times`` in UTC: by their own zone, else by the declared one."""
     assert isinstance(times.dtype, pl.Datetime)
+    _refuse_wild(times.to_physical(), _PER_SECOND[times.dtype.time_unit], shown, rows)
     if times.dtype.time_zone is not None:
         return times.dt.convert_time_zone("UTC").cast(INSTANT)
     zone = form.zone
@@ -128,8 +140,7 @@ def _counted(times: pl.Series, form: FileFormat, rows: FileRows) -> pl.Series:
     if times.dtype.is_float() or times.dtype.is_decimal():
         exact &= times == counts
     rows.refuse(~exact, times, f"a whole number of {form.time_format}")
-    far = counts.abs() >= _YEAR_10000 // UNIX_UNITS[form.time_format]
-    rows.refuse(far, times, f"a time before the year 10000, as {form.time_format}; is time_format right?")
+    _refuse_wild(counts, 1_000_000 // UNIX_UNITS[form.time_format], times, rows)
     return (counts * UNIX_UNITS[form.time_format]).cast(INSTANT)
 
 
@@ -171,8 +182,11 @@ def _dates(dates: pl.Series, form: FileFormat, rows: FileRows) -> pl.Series:
         pattern = "%Y-%m-%d" if form.time_format == ISO else form.time_format
         parsed = dates.str.to_date(pattern, strict=False)
         rows.refuse(parsed.is_null(), dates, f"a date like {pattern}")
+        _refuse_wild(parsed.to_physical().cast(pl.Int64) * _DAY, 1, dates, rows)
         return parsed
     if isinstance(dates.dtype, pl.Datetime):
+        _refuse_wild(dates.to_physical(), _PER_SECOND[dates.dtype.time_unit], dates, rows)
         rows.refuse(dates.dt.time() != dt.time(), dates, "a date: midnight, or without a time of day")
         return dates.dt.date()
+    _refuse_wild(dates.to_physical().cast(pl.Int64) * _DAY, 1, dates, rows)
     return dates

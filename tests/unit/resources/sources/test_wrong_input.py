@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from resources.sources import FolderSource, SourceError, SourceFileRefused, write_package
+from resources.sources.file_format import FileFormat
 from trading.errors import TradingError
+from trading.ports.sources import Step
 from trading.synthetic import SyntheticMarket
 
 WED = dt.date(2023, 11, 22)
@@ -127,6 +129,27 @@ def test_a_file_that_makes_the_reader_panic_is_refused_alone(minutes: pl.DataFra
     assert [p.file for p in source.problems()] == ["AAA.parquet"]
     assert "cannot be read as Parquet" in str(source.problems()[0])
     assert source.read_session(WED).frame["Symbol"].unique().to_list() == ["GOOD"]
+
+
+@pytest.mark.parametrize("micros", [2**63 - 1, -(2**63), 2**62, -(2**62), 253_402_300_800_000_000])
+@pytest.mark.parametrize("zone", ["UTC", None])
+@pytest.mark.parametrize("step", ["1m", "1d"])
+def test_a_wild_time_refuses_its_file_alone(
+    micros: int, zone: str | None, step: Step, minutes: pl.DataFrame, tmp_path: Path
+) -> None:
+    """A damaged value is any number; most of them are no date that anything can count with."""
+    form = FileFormat(step=step) if step == "1d" else FileFormat(zone="UTC")
+    column = form.time_columns[0]
+    times = minutes["Timestamp"].dt.truncate("1d" if step == "1d" else "1m").dt.replace_time_zone(zone)
+    wild = times.to_physical().scatter(3, micros).cast(times.dtype)
+    prices = minutes.drop("Timestamp")
+    prices.with_columns(times.alias(column)).write_parquet(tmp_path / "GOOD.parquet")
+    prices.with_columns(wild.alias(column)).write_parquet(tmp_path / "AAA.parquet")
+    source = FolderSource(tmp_path, form=form)
+    assert WED in source.sessions()
+    assert [p.file for p in source.problems()] == ["AAA.parquet"]
+    assert f"row 4: {column} is" in str(source.problems()[0])
+    assert "it must be a time from 1900 to 2199" in str(source.problems()[0])
 
 
 def test_a_damaged_page_is_found_when_read(tmp_path: Path) -> None:
