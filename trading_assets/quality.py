@@ -175,13 +175,15 @@ def suite_checks(settings: Settings, assets: Collection[str]) -> dg.AssetChecksD
         chosen = {name: suite for name, suite in plan.suites.items() if name in specs and specs[name].key in wanted}
         outcome = judge_warehouse(
             settings,
-            plan.model_copy(update={"suites": chosen}),
+            plan,
             lake,
             clock,
             newest=None if config.all_sessions else plan.sessions,
             progress=_logged(context),
         )
         for judged in outcome.suites:
+            if specs[judged.suite].key not in wanted:
+                continue
             if judged.skipped:
                 context.log.warning(f"quality suite {judged.suite} was skipped: {judged.skipped}")
             else:
