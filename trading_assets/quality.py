@@ -172,7 +172,7 @@ def suite_checks(settings: Settings, assets: Collection[str]) -> dg.AssetChecksD
             )
             return
         wanted = context.op_execution_context.selected_asset_check_keys
-        chosen = {name: suite for name, suite in plan.suites.items() if name in specs and specs[name].key in wanted}
+        # All of them even where one was asked for: the pages are one site, written anew.
         outcome = judge_warehouse(
             settings,
             plan,
@@ -182,12 +182,13 @@ def suite_checks(settings: Settings, assets: Collection[str]) -> dg.AssetChecksD
             progress=_logged(context),
         )
         for judged in outcome.suites:
-            if specs[judged.suite].key not in wanted:
+            spec = specs.get(judged.suite)
+            if spec is None or spec.key not in wanted:
                 continue
             if judged.skipped:
                 context.log.warning(f"quality suite {judged.suite} was skipped: {judged.skipped}")
             else:
-                yield _result(settings, specs[judged.suite], judged, outcome)
+                yield _result(settings, spec, judged, outcome)
 
     return quality
 
