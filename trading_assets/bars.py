@@ -101,7 +101,8 @@ def _resampled(settings: Settings, sessions: dg.PartitionsDefinition[str]) -> dg
                     m1 = read_upstream(publisher, pinned, "m1_bars", {"session": session})
                 except UpstreamMissing as missing:
                     return Skipped(str(missing))
-                return resampled(m1, list(wanted), universes.calendars(m1["Symbol"].unique()))
+                symbols = m1["Symbol"].rle().struct.field("value")  # sorted, so that each comes as one run
+                return resampled(m1, list(wanted), universes.calendars(symbols))
 
             def publishing(timeframe: str, name: str) -> Callable[[str, dict[str, Bars]], Materialised | Skipped]:
                 def publish(session: str, made: dict[str, Bars]) -> Materialised:
