@@ -320,6 +320,26 @@ def test_a_run_that_materialises_leaves_quality_to_its_own_job(desk: Desk) -> No
     assert evaluated and not [name for name in evaluated if name.startswith("quality_")]
 
 
+def test_one_suite_by_hand_leaves_the_pages_whole_and_a_dataset_not_kept_here_has_no_check(desk: Desk) -> None:
+    kept = {key.asset_key.to_user_string() for key in desk.definitions.resolve_asset_graph().asset_check_keys} - {
+        "d1_raw"
+    }
+    suites = suite_checks(desk.settings, kept | {"d1_raw_elsewhere"})
+    assert "quality_d1_raw" not in {spec.name for spec in suites.check_specs}
+    only = next(spec.key for spec in suites.check_specs if spec.name == "quality_h1_bars")
+    definitions = dg.Definitions(
+        assets=[dg.AssetSpec(name) for name in kept],
+        asset_checks=[suites],
+        jobs=[dg.define_asset_job(QUALITY_JOB, dg.AssetSelection.checks(only), executor_def=dg.in_process_executor)],
+        resources={"lake": LakeResource(uri=desk.settings.lake_uri), "clock": ClockResource()},
+    )
+    run = definitions.resolve_job_def(QUALITY_JOB).execute_in_process(instance=desk.instance)
+    assert run.success
+    evaluated = [event for event in run.all_events if event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION]
+    assert [event.asset_check_evaluation_data.check_name for event in evaluated] == ["quality_h1_bars"]
+    assert len(list((quality_pages(desk.settings) / "validations").iterdir())) == len(desk.checks)
+
+
 def test_the_job_follows_the_report_of_the_daily_chain_only(desk: Desk) -> None:
     [report] = [job for job in group_jobs() if job.name == "report_job"]
     sensor = quality_sensor(report, desk.job)
