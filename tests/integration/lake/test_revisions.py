@@ -1,7 +1,9 @@
 """The versions of a partition, and which of them a commit saw: on every kind of lake."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
+import polars as pl
 import pytest
 from harness.lake_implementations import IMPLEMENTATIONS
 
@@ -10,6 +12,10 @@ from resources.lake.embedded import EmbeddedLake
 from resources.lake.publish import Publisher
 from resources.lake.reading import Snapshot
 from resources.lake.revisions import Timeline, versions
+from resources.ledger import Ledger
+from trading.contracts import BAR_COLUMNS
+from trading_assets.old_bars import users_of_old_bars
+from trading_assets.revisions import revisions
 
 pytestmark = pytest.mark.parametrize("lake_provided", IMPLEMENTATIONS, indirect=True)
 DAY = {"session": "2024-01-02"}
@@ -61,6 +67,42 @@ def test_a_commit_sees_the_version_that_stood_then(lake: Lake) -> None:
     assert timeline.made_by("bars", "session=2024-01-03", head.ref) is None, "made before this history begins"
     assert timeline.commit(before) is None
     assert set(timeline.partitions()) == {("bars", "session=2024-01-02"), ("signals", "session=2024-01-02")}
+
+
+def test_the_users_of_old_bars_are_found_on_every_lake(lake: Lake, tmp_path: Path) -> None:
+    def minutes(close: float) -> str:
+        row = ("AAA", datetime(2024, 1, 2, 14, 30, tzinfo=UTC), 10.0, 12.0, 9.0, close, 100, date(2024, 1, 2))
+        frame = pl.DataFrame([row], schema=dict(BAR_COLUMNS), orient="row")
+        return publisher(lake).publish("m1_bars", DAY, frame, audit=None, inputs={}).commit_id
+
+    def made(dataset: str, partition: dict[str, str], content: pl.DataFrame, *inputs: str) -> None:
+        reads = dict.fromkeys(inputs, lake.resolve("main@"))
+        publisher(lake).publish(dataset, partition, content, audit=None, inputs=reads)
+
+    def backtest(sharpe: float) -> None:
+        row = {
+            "variant": "v",
+            "session": date(2024, 1, 2),
+            "horizon": "1m",
+            "first": date(2024, 1, 2),
+            "sharpe": sharpe,
+        }
+        made("backtest", {**DAY, "variant": "v"}, pl.DataFrame([row]), "m5_bars", "signals")
+
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    first = minutes(11.0)
+    made("m5_bars", DAY, pl.DataFrame({"Close": [11.0]}), "m1_bars")
+    backtest(1.0)
+    assert users_of_old_bars(lake, ledger, date(2024, 1, 2)).counts["backtests"] == 0
+    second = minutes(11.5)
+    found = users_of_old_bars(lake, ledger, date(2024, 1, 2))
+    assert [(one.variant, one.horizon) for one in found.backtests] == [("v", "1m")]
+    assert (found.versions, found.newest_commit) == (2, second) and first != second
+    seen = revisions(publisher(lake).snapshot(), date(2024, 1, 2))
+    assert seen is not None and seen[1].select("column", "old", "new").rows() == [("Close", 11.0, 11.5)]
+    made("m5_bars", DAY, pl.DataFrame({"Close": [11.5]}), "m1_bars")
+    backtest(2.0)
+    assert users_of_old_bars(lake, ledger, date(2024, 1, 2)).backtests == ()
 
 
 def test_reading_a_long_history_says_how_far_it_is(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
