@@ -104,6 +104,10 @@ def test_each_universe_has_the_sessions_of_its_calendar(installation: Installati
     assert daily.select("Symbol", "Timestamp").rows() == [("SPY", dt.datetime(2024, 1, 8, 14, 30, tzinfo=dt.UTC))]
     stored = {item.path: item for item in snapshot.files("m1_raw", {"session": "2024-01-05", "universe": "shares"})}
     assert sum(path.rpartition("/")[2].startswith("payload-SPY-") for path in stored) == 1
+    later = snapshot.files("m1_raw", {"session": "2024-01-08", "universe": "shares"})
+    assert [item.path.rpartition("/")[2] for item in later] == [
+        "data.parquet"
+    ]  # the answer is kept once, with the first
     again, _ = installation.run(FRIDAY, MONDAY)
     assert not any(again.published.values())
 

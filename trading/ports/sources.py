@@ -74,7 +74,8 @@ class RawSession:
         files: SHA-256 (hex) of every file that gave rows, by path relative to the source.
         skips: what was left out or stands out in this session.
         arrived: when each of ``files`` came here, UTC.
-        payloads: where the raw answers of a vendor lie, by the same names; empty for a folder, whose files are raw.
+        payloads: where the raw answers of a vendor lie, by the same names; each with one session, though several may have
+            rows of it. Empty for a folder, whose files are raw.
     """
 
     session: dt.date

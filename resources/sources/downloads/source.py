@@ -61,6 +61,7 @@ class DownloadedSource:
         self._store = Store(self.directory)
         self._problems: dict[str, SourceProblem] = {}
         self._sessions_in: dict[tuple[str, Span], list[tuple[dt.date, dt.datetime]]] = {}
+        self._first_of: dict[tuple[Path, str], dict[int, dt.date]] = {}
         self._newest_of: dict[tuple[str, str], tuple[tuple[Delivery, ...], dict[dt.date, Delivery]]] = {}
 
     @property
@@ -97,6 +98,7 @@ class DownloadedSource:
         exchange = get_calendar(self.calendar)
         now = self._clock()
         self._problems.clear()
+        self._first_of.clear()
         over = [day for day in sessions if exchange.is_session(day) and exchange.close(day) <= now]
         unsure = [day for day in over if exchange.close(day) + _PUBLISHED + self._fresh > now]
         listed = {day: self._symbols_with_rows(day, exchange) for day in unsure}
@@ -222,7 +224,8 @@ class DownloadedSource:
         """See :meth:`trading.ports.sources.BarSource.read_session`; rows are by Symbol, then time.
 
         ``files`` are answers, by their path below the source's folder; their hashes are of what was received, while
-        ``payloads`` name the files that hold it compressed (gzip).
+        ``payloads`` name the files that hold it compressed (gzip). An answer over many sessions is among the payloads of the
+        first of them that it has rows of, and of no other.
 
         Raises:
             SourceError: a named Symbol is none of the source, or is not here for this session.
@@ -272,12 +275,24 @@ class DownloadedSource:
             names.append({"Symbol": symbol, PAGE: page, "source_file": name})
             files[name] = answers[symbol][page - 1].sha256
             arrived[name] = answers[symbol][page - 1].arrived
-            payloads[name] = deliveries[symbol].body_file(page)
+            if self._first_sessions(deliveries[symbol], exchange).get(page) == session:
+                payloads[name] = deliveries[symbol].body_file(page)
         pages = pl.DataFrame(names, schema={"Symbol": pl.String, PAGE: pl.Int32, "source_file": pl.String})
         frame = rows.join(pages, on=["Symbol", PAGE], how="left", maintain_order="left")
         if self.step == "1d":
             frame = frame.with_columns(Timestamp=pl.lit(exchange.open(session)).cast(INSTANT))
         return RawSession(session, frame.select(*RAW_COLUMNS), files, tuple(skips), arrived, payloads)
+
+    def _first_sessions(self, delivery: Delivery, exchange: SessionCalendar) -> dict[int, dt.date]:
+        """The first session that each page has rows of, among those which the delivery stands for."""
+        key = (delivery.folder, exchange.name)
+        if key not in self._first_of:
+            held = [day for day, newest in self._newest(delivery.symbol, exchange).items() if newest == delivery]
+            rows = delivery.rows(self._parse(delivery.symbol)).filter(TRADED)
+            found = rows.select(PAGE, dates(rows["Timestamp"], exchange, self.step).alias("day"))
+            firsts = found.filter(pl.col("day").is_in(held)).group_by(PAGE).agg(pl.col("day").min())
+            self._first_of[key] = dict(firsts.iter_rows())
+        return self._first_of[key]
 
     def _absent(self, symbol: str, session: dt.date, exchange: SessionCalendar) -> SourceSkip:
         problem = self._problems.get(symbol)
