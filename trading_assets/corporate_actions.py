@@ -1,9 +1,10 @@
 """Corporate actions of all universes as one dataset; a correction is a new commit of it."""
 
 import datetime as dt
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -30,6 +31,7 @@ DATASET = "corporate_actions"
 VENDORS_CHECK = "vendors"
 UNREVISED_CHECK = "unrevised"
 
+_VIEWS = "views_version"
 _AHEAD = dt.timedelta(days=366)  # announced actions that lie ahead are taken this far
 _PASSES = 4
 _NAMED = 5
@@ -155,13 +157,17 @@ def _published(
 
 def _publish(publisher: "Publisher", received: _Received, today: dt.date) -> tuple[Materialised, pl.DataFrame]:
     """The outcome, and what it says of actions in force otherwise than main did before."""
-    from trading.corporate_actions import collect_actions, no_actions
+    from trading.corporate_actions import collect_actions, in_force_from, no_actions
 
     pinned = publisher.pin()
     snapshot = publisher.snapshot(pinned)
     before = snapshot.frame(DATASET) if snapshot.exists(DATASET) else no_actions()
     stays = before.filter(pl.col("Symbol").is_in(sorted(received.silent)))
     rows = collect_actions([stays, *(raw.frame for raw in received.raw.values())], where=", ".join(received.raw))
+    # nothing was computed on adjusted bars before the first ones
+    revised = before if before.is_empty() else _revisions(before, rows, _published_on(snapshot), today)
+    in_force = rows.filter(in_force_from() <= today)
+    views = _views_version(snapshot, in_force, revised if before.height else in_force)
     publication = publisher.publish(
         DATASET,
         {},
@@ -176,6 +182,7 @@ def _publish(publisher: "Publisher", received: _Received, today: dt.date) -> tup
                     for universe, raw in received.raw.items()
                 }
             ),
+            _VIEWS: views,
         },
         since=pinned,
     )
@@ -188,8 +195,22 @@ def _publish(publisher: "Publisher", received: _Received, today: dt.date) -> tup
             "source": ", ".join(sorted(received.raw)) or "no universe names a source of corporate actions",
         },
     )
-    first_ones = before.is_empty()  # nothing was computed on adjusted bars before
-    return outcome, before if first_ones else _revisions(before, rows, _published_on(snapshot), today)
+    return replace(outcome, data_version=views), revised
+
+
+def _views_version(snapshot: "Snapshot", in_force: pl.DataFrame, revised: pl.DataFrame) -> str:
+    """The data version that Dagster is told: it stays while no view of a session that has been is another.
+
+    An action announced for a day to come changes nothing that was computed, and a dividend a week must not turn years of
+    signals and backtests stale; a correction of what was in force must.
+    """
+    from resources.lake.provenance import made_by
+
+    if snapshot.exists(DATASET) and revised.is_empty():
+        known = made_by(snapshot, DATASET, {}).metadata.get(_VIEWS)
+        if known is not None:
+            return known
+    return hashlib.sha256(in_force.write_csv().encode()).hexdigest()
 
 
 def _published_on(snapshot: "Snapshot") -> dt.date:

@@ -102,6 +102,36 @@ def test_published_once_and_unchanged_the_second_time(desk: Desk) -> None:
     assert all(check(desk, second, name).passed for name in ("contract", VENDORS_CHECK, UNREVISED_CHECK))
 
 
+def data_version(desk: Desk) -> str:
+    event = desk.instance.get_latest_materialization_event(dg.AssetKey(DATASET))
+    assert event is not None and event.asset_materialization is not None
+    tags = event.asset_materialization.tags
+    assert tags is not None
+    return tags["dagster/data_version"]
+
+
+def test_only_what_changes_a_view_of_the_past_makes_what_rests_on_it_stale(desk: Desk) -> None:
+    desk.universe("us", **own())
+    desk.actions(ROWS.splitlines()[0])
+    desk.run()
+    versions = [data_version(desk)]
+
+    def then(text: str, now: str) -> bool:
+        """Whether Dagster takes what was made from the actions for stale."""
+        desk.actions(text)
+        assert desk.run(now).success
+        versions.append(data_version(desk))
+        return versions[-1] != versions[-2]
+
+    ahead = ROWS + "BBB,2014-07-01,split,3,,,2014-06-20\n"
+    assert then(ROWS, "2014-06-12T21:00:00+00:00")  # the first ones: bars were taken as they are before
+    assert not then(ROWS, "2014-06-13T21:00:00+00:00")
+    assert not then(ahead, "2014-06-20T21:00:00+00:00")  # announced, for a day to come
+    assert not then(ahead, "2014-07-01T21:00:00+00:00")  # and there it is
+    assert then(ahead.replace("split,7", "split,8"), "2014-07-02T21:00:00+00:00")
+    assert then(ahead + "AAA,2014-06-02,split,2,,,\n", "2014-07-03T21:00:00+00:00")  # came late
+
+
 def test_a_correction_is_a_new_commit_and_is_told(desk: Desk) -> None:
     desk.universe("us", **own())
     desk.actions(ROWS)
