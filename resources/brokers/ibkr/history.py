@@ -4,9 +4,9 @@ import datetime as dt
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from resources.brokers.ibkr.connection import Connection
 from resources.brokers.ibkr.contracts import ContractSpec
@@ -15,6 +15,7 @@ from resources.brokers.ibkr.library import library
 from resources.brokers.ibkr.pace import HistoricalPace
 
 _log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 Show = Literal["TRADES", "AGGTRADES", "MIDPOINT", "BID", "ASK", "BID_ASK"]
 """What bars are made of. ADJUSTED_LAST is not among them: it cannot be asked for up to a day in the past."""
@@ -178,7 +179,7 @@ class HistoricalBars:
         # Routed as it was asked for: SMART is no exchange on which a contract is listed.
         return replace(listed[0], exchange=spec.exchange)
 
-    def _call(self, ask: Callable[[Any], Any]) -> Any:
+    def _call(self, ask: Callable[[Any], Awaitable[_T]]) -> _T:
         try:
             return self._connection.call(ask, self._seconds)
         except NoAnswer:

@@ -114,13 +114,14 @@ class Session:
         answer: asyncio.Future[_T] | None = None
         try:
             answer = asyncio.ensure_future(work(self.ib))
-            await asyncio.wait({answer, self._down}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {answer, self._down}
+            await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if answer.done():
                 return answer.result()
         except library().RequestError as error:
             raise RequestRefused(error.code, error.message) from error
         except ConnectionError as error:
-            raise GatewayDown(f"the connection to TWS or IB Gateway at {self._address} ended ({error})") from error
+            raise GatewayDown(_ended(self._address)) from error
         finally:
             if answer is not None:
                 answer.cancel()
@@ -148,7 +149,7 @@ class Session:
             self._down = asyncio.get_running_loop().create_future()
 
     def _on_end(self) -> None:
-        self._is_down(f"TWS or IB Gateway at {self._address} ended the connection; see whether it still runs")
+        self._is_down(_ended(self._address))
 
     def _is_down(self, why: str) -> None:
         if not self._down.done():
@@ -167,6 +168,10 @@ def _guard(client: Any) -> None:
         send(*fields, **options)
 
     client.send = send_if_reading
+
+
+def _ended(address: Address) -> str:
+    return f"TWS or IB Gateway at {address} ended the connection; see whether it still runs"
 
 
 def _nobody(address: Address, error: BaseException | None) -> str:

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import polars as pl
 from pydantic import Field, PositiveFloat
@@ -31,6 +31,8 @@ from trading.ports.sources import Step
 
 if TYPE_CHECKING:
     from resources.sources.downloads.source import DownloadedSource
+
+_Answer = TypeVar("_Answer")
 
 _DAY = dt.timedelta(days=1)
 _SECOND = dt.timedelta(seconds=1)
@@ -161,8 +163,8 @@ class IbkrBars:
         stamps = [stamp for row, bar in enumerate(listed) if (stamp := _instant(_plain(bar), row)) < at]
         return min(stamps) if stamps else otherwise
 
-    def _keep_asking(self, ask: Callable[[], Any], symbol: str, asked: str) -> Any:
-        def once() -> Any:
+    def _keep_asking(self, ask: Callable[[], _Answer], symbol: str, asked: str) -> _Answer:
+        def once() -> _Answer:
             try:
                 return ask()
             except GatewayDown as error:
