@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import polars as pl
 
 from resources.configurable import ClockResource, LakeResource, SourcesResource
 from trading_assets.code_version import platform_version
@@ -97,7 +98,7 @@ def _as_received(
                 done = [(one, _publish(publisher, name, session, one, pinned)) for one in received]
                 return _outcome(publisher, name, session, universes, done, pinned)
 
-            return Pipeline(_encoded, {name: publish}, read=partial(_read, deliveries))
+            return Pipeline(partial(_encoded, feed), {name: publish}, read=partial(_read, deliveries))
 
         yield from materialise_partitions(context, name, prepare)
         context.log_event(_vendors_evaluation(name, deliveries))
@@ -133,11 +134,16 @@ def _read(deliveries: Deliveries, session: str) -> list[Delivery] | Skipped:
     return Skipped("; ".join([*missing[:3], *_paused(deliveries)]) or f"no universe has a session {session}")
 
 
-def _encoded(read: list[Delivery]) -> list[Received]:
+def _encoded(feed: Feed, read: list[Delivery]) -> list[Received]:
     from resources.lake.layout import EncodedFrame
 
+    def stored(raw: "RawSession") -> pl.DataFrame:
+        if feed == "source":
+            return raw.frame
+        return raw.frame.select(pl.exclude("source_file"), pl.lit(raw.session).alias("session"), "source_file")
+
     return [
-        Received(universe.name, source, raw, EncodedFrame.of(raw.frame), raw.frame["Symbol"].n_unique())
+        Received(universe.name, source, raw, EncodedFrame.of(stored(raw)), raw.frame["Symbol"].n_unique())
         for universe, source, raw in read
     ]
 

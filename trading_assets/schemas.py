@@ -27,10 +27,7 @@ _WINDOWED: list[Column] = [
     ("complete", "Boolean", "every minute of the window is present"),
 ]
 
-_RECEIVED: list[Column] = [
-    *_BAR,
-    ("source_file", "String", "file or answer that the row came from, as the source names it"),
-]
+_SOURCE_FILE: Column = ("source_file", "String", "file or answer that the row came from, as the source names it")
 _FIGURES: list[Column] = [
     ("history", "Int32", "earlier sessions with a daily bar"),
     ("last_close", "Float64", "close of the session before"),
@@ -41,7 +38,8 @@ _FIGURES: list[Column] = [
 ]
 
 COLUMNS: dict[str, list[Column]] = {
-    **dict.fromkeys(("m1_raw", "d1_raw"), _RECEIVED),
+    "m1_raw": [*_BAR, _SOURCE_FILE],
+    "d1_raw": [*_BAR, _SESSION, _SOURCE_FILE],
     "m1_bars": [*_BAR, _SESSION],
     **dict.fromkeys(("m5_bars", "m15_bars", "h1_bars", "d1_bars"), _WINDOWED),
     "bar_quality": [
