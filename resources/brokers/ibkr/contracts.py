@@ -18,7 +18,8 @@ class ContractSpec(BaseModel):
         primary_exchange: tells stocks of the same name apart behind ``SMART``.
         expiry: of a future, ``YYYYMM`` or its last trading day ``YYYYMMDD``; expired ones too, for two years.
         multiplier, trading_class, local_symbol: tell futures on the same underlying apart.
-        con_id: IBKR's number of the contract; with it nothing else is needed but ``exchange``.
+        con_id: IBKR's number of the contract; with it nothing else is needed but ``exchange``, and ``sec_type`` where it
+            may have expired.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,7 +53,7 @@ class ContractSpec(BaseModel):
     def fields(self) -> dict[str, Any]:
         """For the library's constructor of contracts."""
         return {
-            "secType": self.sec_type,
+            "secType": "" if self.con_id else self.sec_type,
             "symbol": "" if self.con_id else self.symbol or "",
             "exchange": self.exchange,
             "currency": "" if self.con_id else self.currency,

@@ -32,6 +32,7 @@ SESSIONS = [dt.date(2024, 1, 2), dt.date(2024, 1, 3)]
 NOW = dt.datetime(2024, 1, 4, 12, 0, 30, tzinfo=dt.UTC)
 SPY = Instrument(756733, "SPY", primary_exchange="ARCA")
 AAPL = Instrument(265598, "AAPL", primary_exchange="NASDAQ")
+MINUTE = dt.timedelta(minutes=1)
 UNKNOWN = Say(200, "No security definition has been found for the request")
 
 
@@ -190,6 +191,22 @@ def test_days_come_by_their_date(tws: Tws, history: HistoricalBars, time: Time, 
     got = read(opened, days)
     assert got["Timestamp"].to_list() == [get_calendar("XNYS").open(day) for day in days]
     assert got.drop("Timestamp").equals(expected("SPY", wanted).drop("Timestamp"))
+
+
+def test_a_session_of_futures_begins_on_the_evening_before(
+    tws: Tws, history: HistoricalBars, time: Time, tmp_path: Path
+) -> None:
+    days = [dt.date(2023, 12, 29), dt.date(2024, 1, 2)]  # a long weekend between them
+    hours = [(get_calendar("CMES").open(day), get_calendar("CMES").close(day)) for day in days]
+    starts = [open_ + dt.timedelta(minutes=n) for open_, close in hours for n in range((close - open_) // MINUTE)]
+    tws.instruments = [Instrument(1, "ES", "FUT", "CME", "USD", "", "20240315", "ESH4", "ES", "50")]
+    tws.bars = {1: [Bar(start, 4800.0, 4801.0, 4799.0, 4800.5, n + 1) for n, start in enumerate(starts)]}
+    spec = ContractSpec(sec_type="FUT", symbol="ES", exchange="CME", expiry="202403")
+    opened = source(vendor(history, time, contracts={"ESH4": spec}), tmp_path, "ESH4", calendar="CMES")
+    opened.fetch(days)
+    assert opened.sessions() == days
+    assert read(opened, days).equals(expected("ESH4", tws.bars[1]))  # type: ignore[arg-type]
+    assert read(opened, days[1:])["Timestamp"][0] == dt.datetime(2024, 1, 1, 23, tzinfo=dt.UTC)
 
 
 def test_regular_hours_alone(tws: Tws, history: HistoricalBars, time: Time, tmp_path: Path) -> None:
