@@ -47,7 +47,7 @@ def test_a_dataset_without_a_column_is_given_as_it_is(tmp_path: Path) -> None:
         assert connection.sql("SELECT count(*) FROM variant_performance").fetchall() == [(0,)]
         tables = {name for (name,) in connection.sql("SHOW TABLES").fetchall()}
     assert "daily_bars_quality" not in tables
-    assert set(notes) == {"d1_bars", "daily_bars_quality", "minutes_against_daily"}
+    assert set(notes) == {"d1_bars", "daily_bars_adjusted", "daily_bars_quality", "minutes_against_daily"}
     assert notes["d1_bars"].startswith("as it is: dataset d1_bars lacks the columns Close")
     assert notes["daily_bars_quality"].startswith("left out: ")
 
@@ -58,7 +58,7 @@ def test_a_column_of_another_type_costs_only_the_models_on_it(tmp_path: Path) ->
     with open_as_of("c", list_files, MODELS, on_misfit=notes.__setitem__) as connection:
         assert connection.sql("SELECT Close FROM d1_bars ORDER BY Symbol").fetchall() == [("10.0",), ("20.0",)]
         assert connection.sql("SELECT count(*) FROM m5_bars").fetchall() == [(2,)]
-    assert set(notes) == {"daily_bars_quality", "minutes_against_daily"}
+    assert set(notes) == {"daily_bars_adjusted", "daily_bars_quality", "minutes_against_daily"}
 
 
 def test_a_file_that_is_no_parquet_costs_only_its_dataset(tmp_path: Path) -> None:
@@ -71,5 +71,5 @@ def test_a_file_that_is_no_parquet_costs_only_its_dataset(tmp_path: Path) -> Non
 def test_with_nobody_to_tell_it_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="lacks the columns Close"):
         open_as_of("c", listing(tmp_path, BARS.drop("Close")), MODELS)
-    with pytest.raises(ModelError, match="daily_bars_quality"):
+    with pytest.raises(ModelError, match=r"daily_bars_\w+\.sql:\d+: "):
         open_as_of("c", listing(tmp_path, BARS.cast({"Close": pl.String})), MODELS)
