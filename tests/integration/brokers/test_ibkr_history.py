@@ -3,21 +3,19 @@
 import datetime as dt
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from harness.passing_time import PassingTime
 from harness.tws_messages import Instrument
 from harness.tws_server import ACCOUNT, DROP, HALF, LOST, NO_PERMISSION, PACING, RESTORED, SILENT, Say, Tws, TwsServer
-from harness.tws_server import tws_server as serving
 from harness.vendor_bars import Bar, day_bars, minute_bars
 
 from resources.brokers.ibkr.connection import Connection, reading_connection
 from resources.brokers.ibkr.contracts import ContractSpec
-from resources.brokers.ibkr.errors import GatewayDown, NoAnswer, NotOnReadOnlyConnection, RequestRefused
-from resources.brokers.ibkr.history import ContractRefused, HistoricalBars
+from resources.brokers.ibkr.history import HistoricalBars
 from resources.brokers.ibkr.pace import HistoricalPace
 from resources.sources.context import SourceContext
 from resources.sources.downloads.source import DownloadedSource
@@ -36,55 +34,7 @@ MINUTE = dt.timedelta(minutes=1)
 UNKNOWN = Say(200, "No security definition has been found for the request")
 
 
-class Time:
-    """Passes only while somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-        self.slept: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-
-
-@pytest.fixture
-def time() -> Time:
-    return Time()
-
-
-@pytest.fixture
-def tws(time: Time) -> Tws:
-    bars = {SPY.con_id: minute_bars(SESSIONS, 470), AAPL.con_id: minute_bars(SESSIONS, 185)}
-    return Tws([SPY, AAPL], bars, now=time)
-
-
-@pytest.fixture
-def server(tws: Tws) -> Iterator[TwsServer]:
-    with serving(tws) as running:
-        yield running
-
-
-@pytest.fixture
-def connection(server: TwsServer) -> Iterator[Connection]:
-    before = threading.active_count()
-    made = Connection("127.0.0.1", server.port, 71, connect_seconds=5)
-    yield made
-    made.close()
-    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("ibkr")] == []
-    assert threading.active_count() <= before + 1  # the server's, for this connection
-
-
-@pytest.fixture
-def history(connection: Connection, time: Time) -> HistoricalBars:
-    pace = HistoricalPace(sleep=time.sleep, monotonic=time)
-    return HistoricalBars(connection, pace, seconds=5, sleep=time.sleep)
-
-
-def vendor(history: HistoricalBars, time: Time, **other: Any) -> IbkrBars:
+def vendor(history: HistoricalBars, time: PassingTime, **other: Any) -> IbkrBars:
     options: dict[str, Any] = {
         "step": "1m",
         "clock": lambda: NOW,
@@ -151,7 +101,7 @@ def test_two_sessions_come_minute_by_minute_as_tws_has_them(
 
 
 def test_a_download_that_was_cut_off_goes_on_with_the_page_that_was_missing(
-    tws: Tws, history: HistoricalBars, time: Time, tmp_path: Path
+    tws: Tws, history: HistoricalBars, time: PassingTime, tmp_path: Path
 ) -> None:
     answered: list[tuple[Any, ...]] = []
     days = get_calendar("XNYS").sessions(dt.date(2023, 12, 18), dt.date(2024, 1, 3))
@@ -172,14 +122,14 @@ def test_a_download_that_was_cut_off_goes_on_with_the_page_that_was_missing(
     assert tws.connections == 3 and tws.violations == []
 
 
-def test_one_answer_may_hold_many_days(tws: Tws, history: HistoricalBars, time: Time, tmp_path: Path) -> None:
+def test_one_answer_may_hold_many_days(tws: Tws, history: HistoricalBars, time: PassingTime, tmp_path: Path) -> None:
     opened = source(vendor(history, time, days_per_request=10), tmp_path, "SPY")
     opened.fetch(SESSIONS)
     assert [asked.duration for asked in tws.asked] == ["2 D", "14400 S"]
     assert read(opened, SESSIONS).equals(expected("SPY", tws.bars[SPY.con_id]))  # type: ignore[arg-type]
 
 
-def test_days_come_by_their_date(tws: Tws, history: HistoricalBars, time: Time, tmp_path: Path) -> None:
+def test_days_come_by_their_date(tws: Tws, history: HistoricalBars, time: PassingTime, tmp_path: Path) -> None:
     days = get_calendar("XNYS").sessions(dt.date(2023, 11, 1), dt.date(2024, 1, 3))
     tws.bars = {SPY.con_id: day_bars(get_calendar("XNYS").sessions(dt.date(2023, 10, 1), dt.date(2024, 1, 4)), 470)}
     of = vendor(history, time, step="1d", regular_hours=True, longest_span=dt.timedelta(days=365))
@@ -194,7 +144,7 @@ def test_days_come_by_their_date(tws: Tws, history: HistoricalBars, time: Time, 
 
 
 def test_a_session_of_futures_begins_on_the_evening_before(
-    tws: Tws, history: HistoricalBars, time: Time, tmp_path: Path
+    tws: Tws, history: HistoricalBars, time: PassingTime, tmp_path: Path
 ) -> None:
     days = [dt.date(2023, 12, 29), dt.date(2024, 1, 2)]  # a long weekend between them
     hours = [(get_calendar("CMES").open(day), get_calendar("CMES").close(day)) for day in days]
@@ -209,7 +159,7 @@ def test_a_session_of_futures_begins_on_the_evening_before(
     assert read(opened, days[1:])["Timestamp"][0] == dt.datetime(2024, 1, 1, 23, tzinfo=dt.UTC)
 
 
-def test_regular_hours_alone(tws: Tws, history: HistoricalBars, time: Time, tmp_path: Path) -> None:
+def test_regular_hours_alone(tws: Tws, history: HistoricalBars, time: PassingTime, tmp_path: Path) -> None:
     opened = source(vendor(history, time, regular_hours=True), tmp_path, "SPY")
     opened.fetch(SESSIONS)
     got = read(opened, SESSIONS)
@@ -217,7 +167,7 @@ def test_regular_hours_alone(tws: Tws, history: HistoricalBars, time: Time, tmp_
     assert all(row.hour * 60 + row.minute >= 14 * 60 + 30 for row in got["Timestamp"])
 
 
-def test_the_minute_under_way_is_never_asked_for(history: HistoricalBars, time: Time) -> None:
+def test_the_minute_under_way_is_never_asked_for(history: HistoricalBars, time: PassingTime) -> None:
     start, end = session_minutes()
     early = vendor(history, time, clock=lambda: dt.datetime(2024, 1, 2, 15, 0, 42, tzinfo=dt.UTC))
     rows = pl.concat([early.rows("SPY", page.body) for page in early.pages("SPY", start, end)])
@@ -225,7 +175,7 @@ def test_the_minute_under_way_is_never_asked_for(history: HistoricalBars, time: 
 
 
 def test_a_symbol_that_was_not_traded_has_empty_sessions(
-    tws: Tws, history: HistoricalBars, time: Time, tmp_path: Path
+    tws: Tws, history: HistoricalBars, time: PassingTime, tmp_path: Path
 ) -> None:
     tws.bars = {SPY.con_id: []}
     opened = source(vendor(history, time), tmp_path, "SPY")
@@ -238,7 +188,7 @@ def test_a_symbol_that_was_not_traded_has_empty_sessions(
 
 
 def test_minutes_without_a_trade_are_left_out_and_counted(
-    tws: Tws, history: HistoricalBars, time: Time, tmp_path: Path
+    tws: Tws, history: HistoricalBars, time: PassingTime, tmp_path: Path
 ) -> None:
     bars = minute_bars(SESSIONS[:1], 470)
     silent = [Bar(bar.start, None, None, None, None, None) if n % 10 == 0 else bar for n, bar in enumerate(bars)]
@@ -250,7 +200,7 @@ def test_minutes_without_a_trade_are_left_out_and_counted(
     assert [(skip.kind, skip.rows) for skip in raw.skips] == [("no_trade", 96)]
 
 
-def test_an_index_has_minutes_though_it_counts_no_trades(tws: Tws, history: HistoricalBars, time: Time) -> None:
+def test_an_index_has_minutes_though_it_counts_no_trades(tws: Tws, history: HistoricalBars, time: PassingTime) -> None:
     tws.instruments = [Instrument(416904, "SPX", "IND", exchange="CBOE")]
     start = dt.datetime(2024, 1, 2, 15, tzinfo=dt.UTC)
     tws.bars = {416904: [Bar(start, None, None, None, None, None)]}  # the server writes price 1, volume and count 0
@@ -259,7 +209,7 @@ def test_an_index_has_minutes_though_it_counts_no_trades(tws: Tws, history: Hist
     assert of.rows("SPX", page.body).row(0) == (start, 1.0, 1.0, 1.0, 1.0, 0)
 
 
-def test_quotes_have_volume_zero(tws: Tws, history: HistoricalBars, time: Time) -> None:
+def test_quotes_have_volume_zero(tws: Tws, history: HistoricalBars, time: PassingTime) -> None:
     pair = Instrument(12087792, "EUR", "CASH", "IDEALPRO", "USD", local_symbol="EUR.USD", trading_class="EUR.USD")
     tws.instruments, tws.bars = [pair], {pair.con_id: minute_bars(SESSIONS[:1], 1.1)}
     forex = ContractSpec(sec_type="CASH", symbol="EUR", exchange="IDEALPRO")
@@ -268,7 +218,7 @@ def test_quotes_have_volume_zero(tws: Tws, history: HistoricalBars, time: Time) 
     assert rows.height == 960 and set(rows["Volume"]) == {0} and rows["Close"].null_count() == 0
 
 
-def test_volumes_are_whole_in_their_unit(tws: Tws, history: HistoricalBars, time: Time) -> None:
+def test_volumes_are_whole_in_their_unit(tws: Tws, history: HistoricalBars, time: PassingTime) -> None:
     start = dt.datetime(2024, 1, 2, 15, tzinfo=dt.UTC)
     tws.bars = {SPY.con_id: [Bar(start, 470.0, 471.0, 469.0, 470.5, 0.30000001), Bar(start, 1.0, 1.0, 1.0, 1.0, 12.1)]}
     units = vendor(history, time, volume_unit=1e-8)
@@ -283,7 +233,7 @@ def test_volumes_are_whole_in_their_unit(tws: Tws, history: HistoricalBars, time
 
 
 def test_the_limits_are_never_exceeded_and_hardly_undercut(
-    tws: Tws, history: HistoricalBars, time: Time, tmp_path: Path
+    tws: Tws, history: HistoricalBars, time: PassingTime, tmp_path: Path
 ) -> None:
     days = get_calendar("XNYS").sessions(dt.date(2023, 8, 1), dt.date(2024, 1, 3))
     tws.bars = {SPY.con_id: minute_bars(days, 470, extended=False, every=30)}
@@ -294,7 +244,7 @@ def test_the_limits_are_never_exceeded_and_hardly_undercut(
     assert time.now - 1_000 == pytest.approx((len(tws.asked) - 1) // 60 * 600.5, abs=40)
 
 
-def test_bid_ask_counts_twice(tws: Tws, history: HistoricalBars, time: Time) -> None:
+def test_bid_ask_counts_twice(tws: Tws, history: HistoricalBars, time: PassingTime) -> None:
     contract = history.contract(ContractSpec(symbol="SPY"))
     end = dt.datetime(2024, 1, 4, tzinfo=dt.UTC)
     for minute in range(31):
@@ -303,7 +253,7 @@ def test_bid_ask_counts_twice(tws: Tws, history: HistoricalBars, time: Time) -> 
     assert tws.violations == [] and time.now - 1_000 > 600
 
 
-def test_a_pacing_violation_is_waited_for(tws: Tws, history: HistoricalBars, time: Time) -> None:
+def test_a_pacing_violation_is_waited_for(tws: Tws, history: HistoricalBars, time: PassingTime) -> None:
     tws.faults.extend([PACING, PACING])
     of = vendor(history, time)
     pages = list(of.pages("SPY", *session_minutes()))
@@ -311,7 +261,7 @@ def test_a_pacing_violation_is_waited_for(tws: Tws, history: HistoricalBars, tim
     assert time.slept.count(60.0) == 2
 
 
-def test_endless_pacing_violations_are_an_outage(tws: Tws, history: HistoricalBars, time: Time) -> None:
+def test_endless_pacing_violations_are_an_outage(tws: Tws, history: HistoricalBars, time: PassingTime) -> None:
     tws.faults.extend([PACING] * 11)
     with pytest.raises(SourceDown, match=r"pacing violation after 660 s.*another program"):
         list(vendor(history, time, patience=Patience(attempts=1)).pages("SPY", *session_minutes()))
@@ -336,7 +286,7 @@ def test_endless_pacing_violations_are_an_outage(tws: Tws, history: HistoricalBa
     ids=lambda value: str(value.code) if isinstance(value, Say) else None,
 )
 def test_what_a_message_code_means(
-    fault: Say, error: type[Exception], words: str, tws: Tws, history: HistoricalBars, time: Time
+    fault: Say, error: type[Exception], words: str, tws: Tws, history: HistoricalBars, time: PassingTime
 ) -> None:
     tws.faults.append(fault)
     with pytest.raises(error, match=words):
@@ -344,7 +294,7 @@ def test_what_a_message_code_means(
 
 
 @pytest.mark.parametrize("fault", [Say(10197, "No market data during competing live session"), DROP, HALF])
-def test_what_passes_is_asked_again(fault: Say, tws: Tws, history: HistoricalBars, time: Time) -> None:
+def test_what_passes_is_asked_again(fault: Say, tws: Tws, history: HistoricalBars, time: PassingTime) -> None:
     tws.faults.append(fault)
     of = vendor(history, time)
     assert sum(of.rows("SPY", page.body).height for page in of.pages("SPY", *session_minutes())) == 960
@@ -352,7 +302,7 @@ def test_what_passes_is_asked_again(fault: Say, tws: Tws, history: HistoricalBar
 
 
 def test_after_an_outage_behind_tws_the_same_connection_goes_on(
-    tws: Tws, server: TwsServer, history: HistoricalBars, time: Time
+    tws: Tws, server: TwsServer, history: HistoricalBars, time: PassingTime
 ) -> None:
     tws.faults.append(LOST)
     pages = vendor(history, time, patience=Patience(attempts=1)).pages
@@ -368,7 +318,7 @@ def test_after_an_outage_behind_tws_the_same_connection_goes_on(
 
 
 def test_a_gateway_that_says_nothing_is_connected_to_anew(
-    tws: Tws, server: TwsServer, connection: Connection, time: Time
+    tws: Tws, server: TwsServer, connection: Connection, time: PassingTime
 ) -> None:
     tws.faults.append(SILENT)
     pace = HistoricalPace(sleep=time.sleep, monotonic=time)
@@ -379,148 +329,10 @@ def test_a_gateway_that_says_nothing_is_connected_to_anew(
 
 
 def test_an_unknown_symbol_does_not_stop_the_others(
-    tws: Tws, history: HistoricalBars, time: Time, tmp_path: Path
+    tws: Tws, history: HistoricalBars, time: PassingTime, tmp_path: Path
 ) -> None:
     opened = source(vendor(history, time), tmp_path, "NOPE", "SPY")
     opened.fetch(SESSIONS)
     (problem,) = opened.problems()
     assert problem.symbol == "NOPE" and "No security definition" in problem.message
     assert opened.read_session(SESSIONS[0]).frame.height == 960
-
-
-# -- contracts --
-
-
-def test_an_ambiguous_contract_is_refused_with_its_candidates(tws: Tws, history: HistoricalBars) -> None:
-    tws.instruments = [SPY, Instrument(237937002, "SPY", primary_exchange="ASX")]
-    with pytest.raises(ContractRefused, match=r"SPY STK ARCA USD con_id 756733; SPY STK ASX USD con_id 237937002"):
-        history.contract(ContractSpec(symbol="SPY"))
-    for spec in (ContractSpec(symbol="SPY", primary_exchange="ARCA"), ContractSpec(symbol="SPY", con_id=756733)):
-        found = history.contract(spec)
-        assert (found.con_id, found.exchange, found.primary_exchange) == (756733, "SMART", "ARCA")
-    asked = len(tws.looked_up)
-    history.contract(ContractSpec(symbol="SPY", primary_exchange="ARCA"))
-    assert len(tws.looked_up) == asked
-
-
-def test_futures_go_by_their_expiry(tws: Tws, history: HistoricalBars) -> None:
-    tws.instruments = [
-        Instrument(number, "ES", "FUT", "CME", "USD", "", expiry, local, "ES", "50")
-        for number, expiry, local in ((1, "20240315", "ESH4"), (2, "20240621", "ESM4"))
-    ]
-    found = history.contract(ContractSpec(symbol="ES", sec_type="FUT", exchange="CME", expiry="202406"))
-    assert (found.con_id, found.expiry, found.local_symbol) == (2, "20240621", "ESM4")
-    assert tws.looked_up[-1].include_expired
-    with pytest.raises(ValueError, match="a future needs expiry"):
-        ContractSpec(symbol="ES", sec_type="FUT", exchange="CME")
-
-
-# -- the connection --
-
-
-def test_no_order_can_be_sent_over_a_connection_that_reads(tws: Tws, connection: Connection) -> None:
-    from ib_insync import MarketOrder, Stock
-
-    async def order(ib: Any) -> None:
-        ib.placeOrder(Stock("SPY", "SMART", "USD"), MarketOrder("BUY", 100))
-
-    async def cancel_all(ib: Any) -> None:
-        ib.reqGlobalCancel()
-
-    for forbidden in (order, cancel_all):
-        with pytest.raises(NotOnReadOnlyConnection):
-            connection.call(forbidden, 5)
-    assert set(tws.types) == {71}
-
-
-def test_a_connection_for_more_than_reading_knows_its_account(tws: Tws, server: TwsServer) -> None:
-    async def accounts(ib: Any) -> list[str]:
-        return list(ib.managedAccounts())
-
-    connection = Connection("127.0.0.1", server.port, 5, readonly=False, connect_seconds=5)
-    try:
-        assert connection.call(accounts, 5) == [ACCOUNT]
-        assert {61, 5, 99, 7} <= set(tws.types)
-    finally:
-        connection.close()
-
-
-async def nothing(ib: Any) -> str:
-    return "answered"
-
-
-def test_why_there_is_no_connection(tws: Tws, server: TwsServer) -> None:
-    tws.used_ids.add(9)
-    with pytest.raises(GatewayDown, match=r"client id 9 is in use at 127\.0\.0\.1:\d+ .*its own client_id"):
-        Connection("127.0.0.1", server.port, 9, connect_seconds=5).call(nothing, 5)
-    tws.version = 100
-    with pytest.raises(GatewayDown, match=r"10\.12 or newer"):
-        Connection("127.0.0.1", server.port, 71, connect_seconds=5).call(nothing, 5)
-    tws.takes_log_on = False
-    with pytest.raises(GatewayDown, match=r"does not let us log on within 0\.3 s"):
-        Connection("127.0.0.1", server.port, 71, connect_seconds=0.3).call(nothing, 5)
-    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("ibkr")] == []
-
-
-def test_nobody_listens(time: Time) -> None:
-    import socket
-
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-        with pytest.raises(GatewayDown, match=rf"no TWS or IB Gateway at 127\.0\.0\.1:{port} .*log in"):
-            Connection("127.0.0.1", port, 71, connect_seconds=5).call(nothing, 5)
-    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("ibkr")] == []
-
-
-def test_an_unused_connection_closes_by_itself_and_opens_again(tws: Tws, server: TwsServer) -> None:
-    connection = Connection("127.0.0.1", server.port, 71, connect_seconds=5, idle_seconds=0.1)
-    for _ in range(3):
-        assert connection.call(nothing, 5) == "answered"
-    assert tws.connections == 1
-    for _ in range(200):
-        if not server.open:
-            break
-        threading.Event().wait(0.02)
-    assert not server.open
-    assert connection.call(nothing, 5) == "answered" and tws.connections == 2
-    connection.close()
-
-
-def test_calls_from_many_threads_share_one_connection(tws: Tws, connection: Connection) -> None:
-    async def details(ib: Any) -> int:
-        from ib_insync import Stock
-
-        return len(await ib.reqContractDetailsAsync(Stock("SPY", "SMART", "USD")))
-
-    found: list[int] = []
-    threads = [threading.Thread(target=lambda: found.append(connection.call(details, 5))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert found == [1] * 8 and tws.connections == 1
-
-
-def test_calls_end_with_their_connection_or_time(tws: Tws, server: TwsServer, connection: Connection) -> None:
-    import asyncio
-
-    async def forever(ib: Any) -> None:
-        await asyncio.sleep(60)
-
-    with pytest.raises(NoAnswer, match=r"has not answered within 0\.2 s"):
-        connection.call(forever, 0.2)
-    threading.Timer(0.2, server.hang_up).start()
-    with pytest.raises(GatewayDown, match="ended the connection"):
-        connection.call(forever, 10)
-    threading.Timer(0.2, connection.close).start()
-    with pytest.raises(GatewayDown, match=r"ended the connection|closed meanwhile"):
-        connection.call(forever, 10)
-
-
-def test_a_refusal_has_its_code(tws: Tws, history: HistoricalBars) -> None:
-    tws.faults.append(Say(321, "Error validating request"))
-    contract = history.contract(ContractSpec(symbol="SPY"))
-    with pytest.raises(RequestRefused) as caught:
-        history.bars(contract, NOW, "1 D", "1 min", "TRADES", regular_hours=False)
-    assert caught.value.code == 321

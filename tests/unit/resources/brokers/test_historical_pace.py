@@ -3,28 +3,16 @@
 import threading
 
 import pytest
+from harness.passing_time import PassingTime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resources.brokers.ibkr.pace import HistoricalPace
 
 
-class Time:
-    """Passes only while somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
 def turns(requests: list[tuple[str, str, int]], per_ten_minutes: int = 60, idle: float = 0.0) -> list[float]:
     """When each of (series, request, weight) goes, one after the other with ``idle`` seconds between."""
-    time = Time()
+    time = PassingTime()
     pace = HistoricalPace(per_ten_minutes, sleep=time.sleep, monotonic=time)
     went = []
     for series, request, weight in requests:
