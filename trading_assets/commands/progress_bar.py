@@ -1,7 +1,10 @@
-"""A progress bar for one long step of a command, on a terminal only, and gone when the step is over."""
+"""Progress of one long step of a command: a bar on a terminal, gone when the step is over; elsewhere a line now and then."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+_SECONDS_BETWEEN_LINES = 5.0
 
 
 @contextmanager
@@ -18,6 +21,9 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     )
 
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines(title, console.print)
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
@@ -26,6 +32,19 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _lines(title: str, say: Callable[[str], None]) -> Callable[[int, int], None]:
+    began = said = time.monotonic()
+
+    def advance(done: int, total: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if 0 < done < total and now - said > _SECONDS_BETWEEN_LINES:
+            said = now
+            say(f"{title}: {done} of {total}, about {(now - began) / done * (total - done):.0f} s left")
+
+    return advance
