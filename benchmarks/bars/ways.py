@@ -10,6 +10,10 @@ from pathlib import Path
 
 OURS = "trading_assets"
 READING = "reading alone"
+DUCKDB = "DuckDB time_bucket"
+DYNAMIC = "polars group_by_dynamic"
+PANDAS = "pandas resample"
+STREAMING = "polars streaming group_by"
 
 Way = Callable[[list[Path], Path], None]
 
@@ -125,9 +129,9 @@ def polars_streaming() -> Way:
 WAYS: Mapping[str, Callable[[], Way]] = {
     OURS: ours,
     READING: reading_alone,
-    "DuckDB time_bucket": duckdb_time_bucket,
-    "polars streaming group_by": polars_streaming,
-    "polars group_by_dynamic": polars_group_by_dynamic,
-    "pandas resample": pandas_resample,
+    DUCKDB: duckdb_time_bucket,
+    DYNAMIC: polars_group_by_dynamic,
+    PANDAS: pandas_resample,
+    STREAMING: polars_streaming,
 }
 """Each gives what does the work; what it has to import, it imports before that."""

@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.bars.report import Backfill
+from benchmarks.bars.report import as_markdown as bars_as_markdown
+from benchmarks.bars.report import claims as bars_claims
+from benchmarks.bars.resampling import Measured
+from benchmarks.bars.ways import DUCKDB, OURS, PANDAS, READING, WAYS
 from benchmarks.lake.claims import Claim
 from benchmarks.lake.report import as_markdown
 from benchmarks.lake.results import Results
@@ -85,3 +90,48 @@ def test_the_fastest_way_of_a_peer_is_compared_and_a_missed_limit_is_told() -> N
     assert "- peer, work: fast way ≥ 20.0 ms (n=1); slow way 80.0 ms (n=3)" in lines
     assert "| in time | 2 ms | 2 ms | met |" in lines
     assert "| late | 2 ms | 3 ms | NOT MET |" in lines
+
+
+@pytest.fixture(scope="module")
+def bars_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """A quick run of every way of resampling, which compares what they came to."""
+    directory = tmp_path_factory.mktemp("bars")
+    result = subprocess.run(
+        [sys.executable, "-m", "benchmarks.bars", "--quick", "--parts", "resampling", "--directory", str(directory)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    return result, directory
+
+
+def test_every_way_comes_to_the_same_bars(bars_run: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    result, directory = bars_run
+    assert result.returncode == 0, result.stderr
+    printed = rows(result.stdout)
+    assert [f"{way} (n=N)" for way in WAYS if f"{way} (n=N)" not in printed] == []
+    assert list(directory.iterdir()) == []
+    page = rows(PAGE.read_text(encoding="utf-8"))
+    assert [title for title in printed if "usual ways" not in title and title not in page] == []
+
+
+def test_claims_about_bars_are_against_the_fastest_peer_and_the_bare_computation() -> None:
+    found = {
+        OURS: Measured([4.0, 3.0, 9.0], [6.0, 6.0, 6.0], [1e9, 2.1e9, 1e9]),
+        READING: Measured([2.0], [2.0], [1e9]),
+        PANDAS: Measured([90.0], [90.0], [1e9]),
+        DUCKDB: Measured([7.0], [14.0], [1e9]),
+    }
+    backfill = Backfill((30.0, 50.0, 1e9), (90.0, 100.0, 1e9), 100, 600, 40.0, 30.0)
+    claimed = bars_claims(found, backfill)
+    assert [(claim.claim, claim.holds) for claim in claimed] == [
+        ("M1 to M5 against the usual ways, the fastest of them (DuckDB time_bucket)", False),  # 7 s against 4 s
+        ("M1 to M5 against reading alone", True),
+        ("peak memory of M1 to M5", False),
+        ("publish, checks and metadata of a backfill, over the bare computation", True),  # (100 - 30 - 50) / 50
+    ]
+    lines = bars_as_markdown("a machine", 8000, found, backfill, claimed).splitlines()
+    assert "| DuckDB time_bucket (n=1) | 7.0 | 1.75x | 1,143 | 14.0 | 1,000 MB |" in lines
+    assert "100 partitions were published; Dagster stored 600 events, 67 ms each." in lines
