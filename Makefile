@@ -33,8 +33,8 @@ check: setup ## lint and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-test: setup ## every test, on two processes
-	@$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+test: setup ## every test, on two processes; the long files are the first ones, so that neither waits for the other at the end
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 bench: setup ## the claims about speed, measured against their peers
 	@$(UV) sync --locked --group bench --quiet

@@ -138,7 +138,8 @@ def _keeps(frame: pl.DataFrame, schema: "DataFrameSchema") -> bool:
     make. It is left to tell what is broken, and to judge what was not declared by :func:`table`.
     """
     rules: tuple[Rule, ...] | None = (schema.metadata or {}).get(_RULES_KEY)
-    if rules is None:
+    added = len(schema.checks) != len(rules or ()) or any(column.checks for column in schema.columns.values())
+    if rules is None or added:
         return False
     declared, found = schema.columns, frame.schema
     if any(column.required and name not in found for name, column in declared.items()):

@@ -9,10 +9,9 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from functools import cache, cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import numpy as np
 import polars as pl
 
 from trading.errors import ConfigError, DataError
@@ -20,7 +19,10 @@ from trading.errors import ConfigError, DataError
 FIRST_DATE = dt.date(1990, 1, 1)
 LAST_DATE = dt.date(2035, 12, 31)
 
-Array = np.ndarray[Any, np.dtype[Any]]
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
 
 _DAY = dt.timedelta(days=1)
 _MARGIN = dt.timedelta(days=10)  # holidays in a row that the first or last known session may lie behind
@@ -168,8 +170,10 @@ class SessionCalendar:
         """
         return self._days_of(timestamps, self._holding)
 
-    def _days_of(self, timestamps: pl.Series, answer: Callable[[Array], Array]) -> pl.Series:
+    def _days_of(self, timestamps: pl.Series, answer: "Callable[[Array], Array]") -> pl.Series:
         """``answer`` by row, asked once per stretch between two edges: nothing changes within."""
+        import numpy as np
+
         earliest, latest = self._span(timestamps)
         if earliest is None or latest is None:
             return pl.Series("session", [], dtype=pl.Date)
@@ -183,26 +187,30 @@ class SessionCalendar:
             return pl.Series("session", np.repeat(answer(since), np.diff(starts, append=len(instants))))
         return pl.Series("session", answer(since)[np.searchsorted(since, instants, side="right") - 1])
 
-    def _holding(self, instants: Array) -> Array:
+    def _holding(self, instants: "Array") -> "Array":
+        import numpy as np
+
         schedule = self._arrays
         slot = np.searchsorted(schedule["open"], instants, side="right") - 1
         inside = (slot >= 0) & (instants < schedule["close"][slot])
         inside &= ~((instants >= schedule["break_start"][slot]) & (instants < schedule["break_end"][slot]))
         return np.where(inside, schedule["session"][slot], np.datetime64("NaT"))
 
-    def _belonging(self, instants: Array) -> Array:
+    def _belonging(self, instants: "Array") -> "Array":
+        import numpy as np
+
         session = self._holding(instants)
         days, midnights = self._midnights
         return np.where(np.isnat(session), days[np.searchsorted(midnights, instants, side="right") - 1], session)
 
     @cached_property
-    def _arrays(self) -> dict[str, Array]:
+    def _arrays(self) -> "dict[str, Array]":
         """The schedule as datetime64, by column; NaT, in which nothing lies, for no lunch break."""
         naive = self._frame.select("session", pl.col(_INSTANT).dt.replace_time_zone(None))
         return {name: naive[name].to_numpy() for name in naive.columns}
 
     @cached_property
-    def _midnights(self) -> tuple[Array, Array]:
+    def _midnights(self) -> "tuple[Array, Array]":
         """The days about the calendar, and the first instant of each on the exchange's clock.
 
         Looking a row up in them takes a tenth of converting it to the zone.
@@ -213,8 +221,10 @@ class SessionCalendar:
         return days.to_numpy(), instants.to_numpy()
 
     @cached_property
-    def _edges(self) -> Array:
+    def _edges(self) -> "Array":
         """Instants at which the answer of :meth:`belongs_to` can change, ascending."""
+        import numpy as np
+
         schedule = self._arrays
         edges = [schedule[name] for name in ("open", "close", "break_start", "break_end")]
         every = np.unique(np.concatenate([*edges, self._midnights[1]]))

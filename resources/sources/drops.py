@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
+from resources.sources.dataset_label import DATASET_FILE
 from resources.sources.errors import SourceError
 from resources.sources.layout import SUFFIXES, BarFile, Listing, few, require_files, require_folder, visible
-from resources.sources.synthetic_package import DATASET_FILE
 
 DROPS = "drops"
 SUMS = "SHA256SUMS"

@@ -7,13 +7,13 @@ from pathlib import Path
 import polars as pl
 
 from resources.sources.bar_file import check_header, count_rows
+from resources.sources.dataset_label import read_label
 from resources.sources.errors import SourceError, SourceFileRefused
 from resources.sources.file_content import FileContent, describe, stamp_of
 from resources.sources.file_format import STRICT, FileFormat
 from resources.sources.layout import BarFile, Listing, few
 from resources.sources.raw_session import Found, Parts, empty, holiday, notes, raw_session
 from resources.sources.session_blocks import BYTES_PER_ROW, SessionBlocks
-from resources.sources.synthetic_package import read_label
 from resources.sources.threads import each
 from resources.sources.turns import Turns
 from trading.ports.sources import FetchProgress, RawSession, SourceProblem, SourceSkip, Step

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from resources.sources.dataset_label import DATASET_FILE
 from resources.sources.errors import SourceError, SourceFileRefused
-from resources.sources.synthetic_package import DATASET_FILE
 from trading.instruments import SYMBOL_PATTERN
 from trading.ports.sources import SourceSkip
 

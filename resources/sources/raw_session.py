@@ -4,7 +4,6 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
 from resources.sources.errors import SourceFileRefused
@@ -50,6 +49,8 @@ def raw_session(
     if not parts:
         return RawSession(session, pl.DataFrame(schema=dict(RAW_COLUMNS)), {}, tuple(skips))
     files = [(one.file, one.content) for one, _ in parts if one.content is not None]
+    import numpy as np  # here, as loading the code location must not wait for it
+
     whose = np.repeat(np.arange(len(parts)), [rows.height for _, rows in parts])
     symbols = pl.Series("Symbol", [file.symbol for file, _ in files])
     names = pl.Series("source_file", [file.shown for file, _ in files])

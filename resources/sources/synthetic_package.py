@@ -3,10 +3,9 @@
 import json
 from pathlib import Path
 
+from resources.sources.dataset_label import DATASET_FILE
 from resources.sources.errors import SourceError
 from trading.synthetic import SyntheticMarket
-
-DATASET_FILE = "DATASET.json"
 
 
 def write_package(directory: Path, market: SyntheticMarket | None = None, *, seed: int = 7) -> list[Path]:
@@ -58,20 +57,6 @@ def write_corporate_actions(file: Path, market: SyntheticMarket) -> None:
     """The market's splits as CSV in the columns of the dataset ``corporate_actions``."""
     file.parent.mkdir(parents=True, exist_ok=True)
     _replace(file, market.corporate_actions.write_csv().encode())
-
-
-def read_label(directory: Path) -> str | None:
-    """Label of a DATASET.json in ``directory``; None without one. SourceError where it is not what we
-    write.
-    """
-    marker = directory / DATASET_FILE
-    if not marker.is_file():
-        return None
-    try:
-        content = json.loads(marker.read_text(encoding="utf-8"))
-        return str(content["label"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise SourceError(f'{marker}: must be JSON like {{"kind": "synthetic", "label": ...}} ({error!r})') from None
 
 
 def _refuse_real_data(directory: Path) -> None:

@@ -100,7 +100,9 @@ def trading(home: Home, capsys: pytest.CaptureFixture[str]) -> Trading:
 
 def revision(home: Home) -> str:
     """The commit that brought the second delivery of the raw minutes."""
-    return next(iter(home.lake.log("main", path=f"m1_raw/session={REVISED}/data.parquet", first_parent=True))).id
+    return next(
+        iter(home.lake.log("main", path=f"m1_raw/session={REVISED}/universe=demo/data.parquet", first_parent=True))
+    ).id
 
 
 def test_log_says_what_was_published_by_which_run(home: Home, trading: Trading) -> None:
@@ -108,7 +110,9 @@ def test_log_says_what_was_published_by_which_run(home: Home, trading: Trading) 
     assert len(lines) == 2
     commit = home.lake.get_commit(revision(home))
     rows = json.loads(commit.metadata["rows"])["data.parquet"]
-    assert lines[0].startswith(f"{commit.id[:12]}  {commit.created:%Y-%m-%d %H:%M:%S}Z  m1_raw/session={REVISED}  ")
+    assert lines[0].startswith(
+        f"{commit.id[:12]}  {commit.created:%Y-%m-%d %H:%M:%S}Z  m1_raw/session={REVISED}/universe=demo  "
+    )
     assert f"{rows:,} rows" in lines[0] and lines[0].endswith(f"run {commit.metadata['run_id'][:8]}")
 
 
@@ -130,7 +134,11 @@ def test_show_a_commit_with_its_inputs_and_what_it_holds(home: Home, trading: Tr
     shown = trading("lake", "show", newest.id)
     assert f"    m1_bars  at {json.loads(newest.metadata['inputs'])['m1_bars'][:12]}" in shown.lines
     held = next(line.split() for line in shown.lines if line.strip().startswith("m1_raw"))
-    assert held[1:3] == ["4", "4"] and held[-3:] == [f"session={DAYS[0]}", "to", f"session={DAYS[-1]}"]
+    assert held[1:3] == ["4", "4"] and held[-3:] == [
+        f"session={DAYS[0]}/universe=demo",
+        "to",
+        f"session={DAYS[-1]}/universe=demo",
+    ]
 
 
 def test_show_a_folder_and_files(home: Home, trading: Trading) -> None:
@@ -146,7 +154,7 @@ def test_show_a_folder_and_files(home: Home, trading: Trading) -> None:
 def test_diff_tells_the_rows_of_a_second_delivery(home: Home, trading: Trading) -> None:
     shown = trading("lake", "diff", revision(home))
     changed, gone = home.minutes.row(200, named=True), home.minutes.row(100, named=True)
-    assert shown.lines[0] == f"m1_raw/session={REVISED}: 1 removed, 1 changed"
+    assert shown.lines[0] == f"m1_raw/session={REVISED}/universe=demo: 1 removed, 1 changed"
     assert shown.lines[1].endswith("more than once: their rows are compared whole, as added and removed")
     assert shown.lines[2] == (
         f"  ~ Symbol=SYNA Timestamp={changed['Timestamp']:%Y-%m-%dT%H:%M:%SZ}: "

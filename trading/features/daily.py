@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from trading.contracts import Rule, register, require_columns, sorted_unique, table, violation
 from trading.errors import DataError
 from trading.sessions import SessionCalendar, get_calendar
-from trading.strategies.indicators import true_range
 
 if TYPE_CHECKING:
     from pandera.polars import DataFrameSchema
@@ -96,6 +95,8 @@ def daily_features(
         LookAheadError: a bar of ``session`` or later.
         DataError: ``session`` is none, a wrong column, a bar twice.
     """
+    from trading.strategies.indicators import true_range
+
     windows = windows or FeatureWindows()
     exchange = get_calendar(calendar)
     if not exchange.is_session(session):

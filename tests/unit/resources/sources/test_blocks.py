@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from resources.sources import FolderSource, PackageSource, SourceFileRefused, write_package
+from resources.sources import FolderSource, PackageSource, SourceFileRefused
 from resources.sources.session_blocks import BYTES_PER_ROW, plan_blocks
+from resources.sources.synthetic_package import write_package
 from trading.synthetic import SyntheticMarket
 
 MONDAY = dt.date(2024, 1, 1)

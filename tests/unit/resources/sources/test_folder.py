@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from resources.sources import FolderSource, SourceError, SourceFileRefused, write_package
+from resources.sources import FolderSource, SourceError, SourceFileRefused
+from resources.sources.synthetic_package import write_package
 from trading.bars import assemble_m1
 from trading.contracts import validate
 from trading.ports.sources import BarSource

@@ -4,8 +4,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from resources.sources import SourceError, write_package
-from resources.sources.synthetic_package import read_label
+from resources.sources import SourceError
+from resources.sources.dataset_label import read_label
+from resources.sources.synthetic_package import write_package
 from trading.synthetic import SyntheticMarket
 
 

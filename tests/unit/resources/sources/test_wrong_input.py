@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from resources.sources import FolderSource, SourceError, SourceFileRefused, write_package
+from resources.sources import FolderSource, SourceError, SourceFileRefused
 from resources.sources.file_format import FileFormat
+from resources.sources.synthetic_package import write_package
 from trading.errors import TradingError
 from trading.ports.sources import Step
 from trading.synthetic import SyntheticMarket
