@@ -1,10 +1,15 @@
-"""Processes that end with their test."""
+"""Processes that end with their test, and how long properties are looked for exceptions."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
+
+# Where a test does not say more itself. No deadline: how long an example takes says how busy the machine is.
+settings.register_profile("suite", max_examples=50, deadline=None)
+settings.load_profile("suite")
 
 if TYPE_CHECKING:
     from harness.processes import Processes
