@@ -26,7 +26,7 @@ kit = _kit()
 
 
 @pytest.mark.slow
-def test_four_variants_over_10_sessions(folder: Path) -> None:
+def test_four_variants_over_20_sessions(folder: Path) -> None:
     kelly = {"mode": "pct_of_equity", "pos_pct": 10.0, "equity": 10_000.0}
     variants = [
         kit.TestVariant("risk", kit.replay_config()),
@@ -34,7 +34,7 @@ def test_four_variants_over_10_sessions(folder: Path) -> None:
         kit.TestVariant("fixed", kit.replay_config(sizing={"mode": "fixed", "qty": 7}, max_hold_sessions=1)),
         kit.TestVariant("m15", kit.replay_config(exit_at_session_end=False, valid_sessions=1), timeframe="15m"),
     ]
-    sessions = kit.SESSIONS[:10]
+    sessions = kit.SESSIONS[:20]
     desk = kit.make_desk(folder, variants, sessions=sessions, symbols=kit.SYMBOLS)
     start = time.perf_counter()
     for session in sessions:
@@ -45,7 +45,7 @@ def test_four_variants_over_10_sessions(folder: Path) -> None:
         expected = replay(desk.bars[variant.name], desk.signals[variant.name], variant.replay)
         closed = expected.trades.filter(pl.col("exit_reason") != "end")
         got = desk.trades(variant.name)
-        assert got.height == closed.height and got.height > 20
+        assert got.height == closed.height and got.height > 40
         columns = got.columns
         assert_frame_equal(got, closed.select(columns), check_dtypes=False, check_exact=False, rel_tol=0, abs_tol=1e-9)
         worth = desk.ledger.worth("paper", variant.name)

@@ -118,7 +118,7 @@ def test_affordable():
     cap=st.sampled_from([5.0, 20.0, 33.3, 100.0]),
     lot=st.sampled_from([0.001, 0.1, 1.0, 10.0, 100.0]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_risk_is_the_largest_whole_number_of_lots_within_both_bounds(equity, entry, ticks, risk, cap, lot):
     instrument = Instrument(symbol="A", lot_size=lot, min_qty=lot)
     level, stop = entry / 100, (entry + ticks) / 100

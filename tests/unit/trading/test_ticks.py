@@ -43,7 +43,7 @@ def test_worked_by_hand(value, tick, up, down):
 
 
 @given(LEVELS, TICKS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_scalar_is_decimal_arithmetic(value, tick):
     steps = Decimal(repr(value)) / Decimal(repr(tick))
     if abs(steps) > Decimal(10) ** 20:
@@ -60,14 +60,14 @@ def test_scalar_is_decimal_arithmetic(value, tick):
 
 
 @given(st.lists(LEVELS, max_size=30), TICKS, st.sampled_from(["up", "down"]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_arrays_equal_scalars(values, tick, direction):
     got = round_levels(np.array(values, dtype=np.float64), tick, direction)
     assert got.tolist() == [round_to_tick(value, tick, direction) for value in values]
 
 
 @given(st.lists(st.integers(1, 10**9), min_size=1, max_size=50), st.sampled_from([0.01, 0.05, 0.25, 0.001]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_a_level_on_the_grid_never_moves(steps, tick):
     on_grid = np.array([float(n * Decimal(repr(tick))) for n in steps])
     for direction in ("up", "down"):

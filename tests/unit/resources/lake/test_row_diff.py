@@ -199,7 +199,7 @@ def frames(draw: st.DrawFn) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={name: VALUES[kinds[name]][0] for name in chosen}, orient="row")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(frames(), frames(), st.sampled_from([("k1", "k2"), ("k1",), ()]), st.booleans())
 def test_a_diff_applied_to_the_old_rows_gives_the_new(
     before: pl.DataFrame, after: pl.DataFrame, key: tuple[str, ...], same_columns: bool
