@@ -21,9 +21,8 @@ from resources.sources.corporate_actions.answers import (
     number_of,
     ratio_of,
 )
-from resources.sources.corporate_actions.vendor_config import ActionsVendorConfig
 from resources.sources.downloads.vendor import SymbolRefused
-from resources.sources.vendors.config import PerMinute, Variable
+from resources.sources.vendors.keyed_config import KeyedConfig, PerMinute, Variable
 from trading.corporate_actions import DIVIDEND, SPLIT, collect_actions
 from trading.errors import ConfigError
 from trading.ports.corporate_actions import RawActions
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 _PER_PAGE = "5000"  # the most that one answer has
 
 
-class PolygonActionsConfig(ActionsVendorConfig):
+class PolygonActionsConfig(KeyedConfig):
     """Splits and dividends of Polygon/Massive.
 
     Args:

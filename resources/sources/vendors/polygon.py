@@ -17,9 +17,10 @@ from resources.sources.context import SourceContext
 from resources.sources.downloads.spans import Span
 from resources.sources.downloads.vendor import Page
 from resources.sources.errors import SourceError
-from resources.sources.vendors.config import Days, PerMinute, Variable, VendorConfig
+from resources.sources.vendors.config import Days, VendorConfig
 from resources.sources.vendors.http import JsonRequests
 from resources.sources.vendors.json_bars import NullVolume, bars_of, whole_numbers
+from resources.sources.vendors.keyed_config import PerMinute, Variable
 from trading.ports.sources import Step
 
 if TYPE_CHECKING:

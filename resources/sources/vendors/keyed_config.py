@@ -1,24 +1,28 @@
-"""What the configurations of vendors of corporate actions have in common."""
+"""What the configurations of all vendors have in common that are asked over HTTP with a key."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from resources.sources.context import SourceContext
-from resources.sources.vendors.config import PerMinute, Variable
 
 if TYPE_CHECKING:
     from resources.sources.vendors.http import JsonRequests
 
+# Types rather than fields, so that a vendor's own default keeps the bounds.
+PerMinute = Annotated[int, Field(ge=1)]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
-class ActionsVendorConfig(BaseModel):
-    """Settings of a vendor of corporate actions over HTTP.
+
+class KeyedConfig(BaseModel):
+    """Settings of a vendor over HTTP, whether of bars or of corporate actions.
 
     Args:
         kind: which vendor.
         base_url: where its API is.
         key_env: environment variable that holds the key; the key itself never stands in a file.
-        requests_per_minute: that this process sends at most; give the same figure where the same key also brings bars.
+        requests_per_minute: that this process sends at most, to all its Symbols together; give the same figure where one
+            key brings both bars and corporate actions.
         patience_seconds: how long one request is tried before the vendor counts as down.
         tickers: the vendor's ticker by Symbol, where it is another.
     """
