@@ -1,6 +1,7 @@
 """Bars in local files as a source: what a folder and a package have in common."""
 
 import datetime as dt
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -25,7 +26,7 @@ _SHOWN = 5
 _ABSENT = "the universe wants it, and there is no file of it"
 
 
-class FileSource:
+class FileSource(ABC):
     """Bars of local files, by session; implements :class:`trading.ports.sources.BarSource`.
 
     Rows are kept as received and belong to the session that :meth:`trading.sessions.SessionCalendar.belongs_to` says. A file
@@ -144,8 +145,9 @@ class FileSource:
 
     # -- what a kind of folder decides --
 
+    @abstractmethod
     def _list(self) -> Listing:
-        raise NotImplementedError
+        """The files, by the layout of this kind."""
 
     def _choose(self, found: list[Found], session: dt.date) -> tuple[list[Found], list[SourceSkip]]:
         """Which of the files that have rows of a session give them; all."""
