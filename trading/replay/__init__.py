@@ -3,5 +3,6 @@
 from trading.replay.config import Costs, ReplayConfig
 from trading.replay.engine import replay
 from trading.replay.result import ReplayResult
+from trading.replay.sweep import SweepResult, replay_sweep
 
-__all__ = ["Costs", "ReplayConfig", "ReplayResult", "replay"]
+__all__ = ["Costs", "ReplayConfig", "ReplayResult", "SweepResult", "replay", "replay_sweep"]
