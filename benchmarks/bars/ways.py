@@ -22,6 +22,7 @@ def ours() -> Way:
     """The computing half of the bar assets, on files in place of the lake."""
     import polars as pl
 
+    from trading.bars import kernel  # noqa: F401  # loading compiled code is an import
     from trading.sessions import get_calendar
     from trading_assets.ahead import ahead
     from trading_assets.bars import Bars, resampled

@@ -8,12 +8,10 @@ import numpy as np
 import polars as pl
 
 from trading.bars.errors import BarsRefused
-from trading.bars.windows import Array, in_order, refused, windows_of
-from trading.contracts import BAR_COLUMNS, require_columns
+from trading.bars.windows import fold, in_order, refused
+from trading.contracts import BAR_COLUMNS, INSTANT, require_columns
 from trading.errors import ConfigError, ContractViolation
 from trading.sessions import get_calendar
-
-_SHORT = 9  # rows after a window's first: up to there, whole columns at a time are faster than reduceat
 
 Policy = Literal["complete_only", "keep"]
 
@@ -114,39 +112,20 @@ def _divides(shorter: str, longer: str) -> bool:
 
 
 def _aggregate(m1: pl.DataFrame, length: int | None, source: int, calendar: str) -> pl.DataFrame:
-    """One pass over sorted rows, no hashing: a window is a run of rows, and each run is folded.
-
-    numpy rather than compiled code: of a year's minutes numba would save less time than it costs to start.
-    """
     m1, changes = in_order(m1)
-    windows = windows_of(m1, changes, length, source, get_calendar(calendar))
-    first = windows.first
-    last = np.append(first[1:], m1.height) - 1
-    minutes = last - first + 1 if source == 1 else np.add.reduceat(m1["minutes"].to_numpy(), first)
+    windows = fold(m1, changes, length, source, get_calendar(calendar))
     return pl.DataFrame(
         {
-            "Symbol": m1["Symbol"].gather(first),
-            "Timestamp": pl.Series(windows.start).cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
-            "Open": m1["Open"].to_numpy()[first],
-            "High": _extreme(np.maximum, m1["High"].to_numpy(), first, last),
-            "Low": _extreme(np.minimum, m1["Low"].to_numpy(), first, last),
-            "Close": m1["Close"].to_numpy()[last],
-            "Volume": np.add.reduceat(m1["Volume"].to_numpy(), first),
+            "Symbol": m1["Symbol"].gather(windows.first),
+            "Timestamp": pl.Series(windows.start).cast(INSTANT),
+            "Open": m1["Open"].to_numpy()[windows.first],
+            "High": windows.high,
+            "Low": windows.low,
+            "Close": windows.close,
+            "Volume": windows.volume,
             "session": windows.session,
-            "minutes": minutes.astype(np.int32),
-            "complete": minutes == windows.minutes,
+            "minutes": windows.minutes.astype(np.int32),
+            "complete": windows.minutes == windows.length,
         },
         schema=RESAMPLED_SCHEMA,
     )
-
-
-def _extreme(of_two: np.ufunc, prices: Array, first: Array, last: Array) -> Array:
-    """The highest or lowest price of each run of rows."""
-    longest = int((last - first).max())
-    if longest > _SHORT:
-        folded: Array = of_two.reduceat(prices, first)
-        return folded
-    found: Array = prices[first]
-    for step in range(1, longest + 1):  # a shorter run has its last price again, which changes nothing
-        of_two(found, prices[np.minimum(first + step, last)], out=found)
-    return found

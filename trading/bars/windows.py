@@ -20,9 +20,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 MINUTE = 60_000_000  # microseconds
 
-_BLOCK = 1 << 14  # rows
 _DAY = dt.timedelta(days=1)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_NONE = np.empty(0, np.int32)
 _OUTSIDE = "only minutes of a regular session can be resampled; assemble_m1 cuts them"
 
 
@@ -33,14 +33,22 @@ class Windows:
     Attributes:
         first: row at which each begins (int64); it ends where the next one begins.
         start: microseconds since 1970 of the window's start (int64).
-        minutes: its length in trading minutes, a break left out (int64).
         session: of each (Date).
+        high, low, close: highest, lowest and last price (float64).
+        volume: sum (int64).
+        minutes: M1 bars in each (int64).
+        length: of each in trading minutes, a break left out (int64).
     """
 
     first: Array
     start: Array
-    minutes: Array
     session: pl.Series
+    high: Array
+    low: Array
+    close: Array
+    volume: Array
+    minutes: Array
+    length: Array
 
 
 def in_order(bars: pl.DataFrame) -> tuple[pl.DataFrame, Array]:
@@ -62,13 +70,12 @@ def in_order(bars: pl.DataFrame) -> tuple[pl.DataFrame, Array]:
     return bars, changes
 
 
-def windows_of(
-    bars: pl.DataFrame, changes: Array, length: int | None, source: int, calendar: SessionCalendar
-) -> Windows:
-    """The windows of ``length`` minutes, anchored on each session's open, that ``bars`` fall into.
+def fold(bars: pl.DataFrame, changes: Array, length: int | None, source: int, calendar: SessionCalendar) -> Windows:
+    """``bars`` folded into the windows of ``length`` minutes that each session's open anchors.
 
     Args:
-        bars: at least one row, as :func:`in_order` gives them with ``changes``.
+        bars: at least one row, as :func:`in_order` gives them with ``changes``; with a column minutes where a row stands for
+            more than one.
         length: of a window, in minutes by the clock; None: the window is the session.
         source: minutes that one row stands for.
         calendar: of all the Symbols given.
@@ -76,42 +83,73 @@ def windows_of(
     Raises:
         BarsRefused: ``outside_session``, ``off_grid`` or ``session_mismatch``.
     """
+    from trading.bars import kernel
+
     stamps = _micros(bars["Timestamp"])
     hours = _Hours(calendar, stamps.min(), stamps.max())
-    slot = hours.slots(stamps)
-    begins = changes.copy()
-    if len(hours.opens) > 1:
-        begins[1:] |= slot[1:] != slot[:-1]
-    runs = np.flatnonzero(begins)
-    day = slot[runs]  # the session of a run, whose last row is the latest
-    last = stamps[np.append(runs[1:], bars.height) - 1]
-    if (day < 0).any() or (last >= hours.closes[day]).any():
-        raise refused("outside_session", _OUTSIDE, bars.filter((slot < 0) | (stamps >= hours.closes[slot])))
-    if "session" in bars.columns:
-        wrong = bars["session"].to_physical().to_numpy() != hours.by_row(hours.days, slot)
-        if wrong.any():
-            raise refused("session_mismatch", "session must be the calendar's of that minute", bars.filter(wrong))
-    step, on_grid = _steps(stamps, hours.by_row(hours.opens, slot), source * MINUTE)
-    if not on_grid:
-        off = (stamps - hours.opens[slot]) % (source * MINUTE) != 0
-        grid = "be a whole minute" if source == 1 else f"be a whole number of {source} minutes after the open"
-        raise refused("off_grid", f"Timestamp must {grid}", bars.filter(off))
-    if hours.has_breaks:
-        resting = hours.trading_minutes(slot, step * source, (step + 1) * source) == 0
-        if resting.any():
-            raise refused("outside_session", _OUTSIDE, bars.filter(resting))
-    if length is None:
-        return Windows(runs, hours.opens[day], hours.minutes[day], hours.sessions.gather(day))
-    window = step // np.int32(length // source)
-    begins[1:] |= window[1:] != window[:-1]
-    first = np.flatnonzero(begins)
-    at, begin = slot[first], window[first].astype(np.int64) * length
-    return Windows(
+    # room for a window a row; what is not written to costs nothing
+    first, slot, start, volume, minutes = (np.empty(len(stamps), np.int64) for _ in range(5))
+    high, low, close = (np.empty(len(stamps)) for _ in range(3))
+    count = kernel.fold(
+        stamps,
+        changes,
+        bars["session"].to_physical().to_numpy() if "session" in bars.columns else _NONE,
+        bars["High"].to_numpy(),
+        bars["Low"].to_numpy(),
+        bars["Close"].to_numpy(),
+        bars["Volume"].to_numpy(),
+        bars["minutes"].to_numpy() if "minutes" in bars.columns else _NONE,
+        hours.opens,
+        hours.closes,
+        hours.rests,
+        hours.resumes,
+        hours.days,
+        source * MINUTE,
+        0 if length is None else length * MINUTE,
         first,
-        hours.opens[at] + begin * MINUTE,
-        hours.trading_minutes(at, begin, begin + length),
-        hours.sessions.gather(at),
+        slot,
+        start,
+        high,
+        low,
+        close,
+        volume,
+        minutes,
     )
+    if count < 0:
+        raise _refusal(bars, stamps, hours, source)
+    slot, start = slot[:count], start[:count]
+    end = hours.closes[slot] if length is None else start + length * MINUTE
+    return Windows(
+        first[:count],
+        start,
+        hours.sessions.gather(slot),
+        high[:count],
+        low[:count],
+        close[:count],
+        volume[:count],
+        minutes[:count],
+        hours.trading_minutes(slot, start, end),
+    )
+
+
+def _refusal(bars: pl.DataFrame, stamps: Array, hours: "_Hours", source: int) -> BarsRefused:
+    """What is wrong with the first kind of wrong rows."""
+    slot = np.searchsorted(hours.opens, stamps, side="right") - 1
+    outside = slot < 0
+    if not outside.all():
+        outside |= stamps >= hours.closes[slot]
+    if outside.any():
+        return refused("outside_session", _OUTSIDE, bars.filter(outside))
+    if "session" in bars.columns:
+        wrong = bars["session"].to_physical().to_numpy() != hours.days[slot]
+        if wrong.any():
+            return refused("session_mismatch", "session must be the calendar's of that minute", bars.filter(wrong))
+    off = (stamps - hours.opens[slot]) % (source * MINUTE) != 0
+    if off.any():
+        grid = "be a whole minute" if source == 1 else f"be a whole number of {source} minutes after the open"
+        return refused("off_grid", f"Timestamp must {grid}", bars.filter(off))
+    resting = hours.trading_minutes(slot, stamps, stamps + source * MINUTE) == 0
+    return refused("outside_session", _OUTSIDE, bars.filter(resting))
 
 
 class _Hours:
@@ -125,48 +163,17 @@ class _Hours:
         self.sessions = schedule["session"]
         self.days: Array = self.sessions.to_physical().to_numpy()
         self.opens, self.closes = _micros(schedule["open"]), _micros(schedule["close"])
-        self.minutes: Array = schedule["minutes"].to_numpy().astype(np.int64)
-        self.has_breaks = schedule["break_start"].null_count() < schedule.height
-        self._schedule = schedule
-
-    def slots(self, stamps: Array) -> Array:
-        """The session that was the last to open, for each row; -1 before the first."""
-        if len(self.opens) == 1 and stamps.min() >= self.opens[0]:
-            return np.zeros(len(stamps), dtype=np.int64)
-        return np.searchsorted(self.opens, stamps, side="right") - 1
-
-    def by_row(self, values: Array, slot: Array) -> Array:
-        """``values`` of each row's session; one value where there is one session."""
-        return values if len(values) == 1 else values[slot]
+        # an empty break at the open for a session without one
+        self.rests, self.resumes = (
+            _micros(schedule[edge].fill_null(schedule["open"])) for edge in ("break_start", "break_end")
+        )
 
     def trading_minutes(self, slot: Array, begin: Array, end: Array) -> Array:
-        """Trading minutes between two minutes since the open, the break and what is past the close left out."""
-        end = np.minimum(end, ((self.closes - self.opens) // MINUTE)[slot])
-        trading: Array = end - begin
-        if self.has_breaks:
-            # an empty break at the open for a session without one
-            rest, resume = (
-                ((_micros(self._schedule[edge].fill_null(self._schedule["open"])) - self.opens) // MINUTE)[slot]
-                for edge in ("break_start", "break_end")
-            )
-            trading -= np.maximum(np.minimum(end, resume) - np.maximum(begin, rest), 0)
+        """Trading minutes between two instants of a session, the break and what is past the close left out."""
+        end = np.minimum(end, self.closes[slot])
+        rest = np.minimum(end, self.resumes[slot]) - np.maximum(begin, self.rests[slot])
+        trading: Array = (end - begin - np.maximum(rest, 0)) // MINUTE
         return trading
-
-
-def _steps(stamps: Array, opens: Array, unit: int) -> tuple[Array, bool]:
-    """Whole units since the open (int32), and if every row is a whole number of them.
-
-    In blocks that stay in the processor's cache: in one go, fresh memory would cost more than the arithmetic in it.
-    """
-    steps: Array = np.empty(len(stamps), dtype=np.int32)
-    on_grid = True
-    for begin in range(0, len(stamps), _BLOCK):
-        rows = slice(begin, begin + _BLOCK)
-        since_open = stamps[rows] - (opens if len(opens) == 1 else opens[rows])
-        step = since_open // unit
-        on_grid = on_grid and bool((step * unit == since_open).all())
-        steps[rows] = step
-    return steps, on_grid
 
 
 def refused(code: str, says: str, rows: pl.DataFrame) -> BarsRefused:

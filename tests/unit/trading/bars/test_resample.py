@@ -98,6 +98,32 @@ def test_a_minute_of_the_lunch_break_is_outside(minutes_of: Minutes) -> None:
     assert refused.value.rows["Volume"].to_list() == [151]
 
 
+def test_a_minute_with_no_session_near_it_is_outside(minutes_of: Minutes) -> None:
+    golden_week = dt.datetime(2019, 5, 1, 3, tzinfo=dt.UTC)
+    m1 = minutes_of(dt.date(2019, 4, 26), [0], "XTKS").with_columns(
+        Timestamp=pl.lit(golden_week).dt.cast_time_unit("us")
+    )
+    with pytest.raises(BarsRefused) as refused:
+        resample(m1.select(minutes_of(DAY, [0]).columns), "5m", "XTKS")
+    assert refused.value.code == "outside_session"
+
+
+def test_what_is_no_number_stays_none(minutes_of: Minutes) -> None:
+    m1 = minutes_of(DAY, range(10))
+    m1 = m1.with_columns(High=pl.when(pl.int_range(pl.len()) == 3).then(float("nan")).otherwise("High"))
+    assert resample(m1, "5m")["High"].is_nan().to_list() == [True, False]
+
+
+def test_one_compilation_serves_minutes_and_bars_with_a_session_and_without(minutes_of: Minutes) -> None:
+    from trading.bars import kernel
+
+    m1 = pl.concat([minutes_of(DAY, range(30)), minutes_of(DAY, range(30), symbol="BBB")])
+    m5 = resample(m1, "5m", policy="keep")
+    resample(m1.with_columns(session=pl.lit(DAY)), "1d")
+    resample(m5, "15m", source_timeframe="5m")
+    assert len(kernel.fold.signatures) == 1  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("calendar", ["XNYS", "XTKS"])
 @pytest.mark.parametrize("timeframe", ["15m", "1h", "1d"])
 def test_shorter_bars_give_what_the_minutes_give(calendar: str, timeframe: str, minutes_of: Minutes) -> None:
