@@ -1,11 +1,14 @@
 """What can be traded: the tick grid, the lot grid and the exchange of one Symbol."""
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 SYMBOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._\-^=]{0,31}$"
+
+Unit = Literal["shares", "contracts", "units"]
+"""What a quantity counts; ``units`` is for what is neither, such as coins or an amount of a currency."""
 
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -20,6 +23,7 @@ class Instrument(BaseModel):
         lot_size: quantities are whole multiples of it.
         min_qty: smallest quantity of one order.
         currency: of prices, three to five capital letters.
+        unit: what a quantity counts.
         calendar: name of the exchange calendar, see :func:`trading.sessions.get_calendar`.
 
     Raises:
@@ -33,6 +37,7 @@ class Instrument(BaseModel):
     lot_size: _Positive = 1
     min_qty: _Positive = 1
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3,5}$")] = "USD"
+    unit: Unit = "shares"
     calendar: Annotated[str, Field(min_length=1)] = "XNYS"
 
     @property

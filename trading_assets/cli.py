@@ -23,6 +23,11 @@ _COMMANDS = {
         "download",
         "bring the bars of a universe here ahead of a backfill",
     ),
+    "backtest": (
+        "trading_assets.commands.backtest",
+        "backtest",
+        "replay a run file on the home's bars and write what came of it",
+    ),
     "explain": ("trading_assets.commands.explain", "explain", "from an order back to the raw file's hash"),
     "status": ("trading_assets.commands.operate", "status", "stages, accounts, kill switches, open orders"),
     "kill": (

@@ -36,5 +36,21 @@ def platform_version() -> str:
 @cache
 def research_version() -> str:
     """Version of the code that decides a backtest's numbers; other code may change without making evidence look new."""
-    sources = ("trading", "trading_assets/backtests.py", "trading_assets/history.py", "trading_assets/signals.py")
+    files = ("adjusted.py", "backtest_runs.py", "history.py", "signals.py")
+    sources = ("trading", *(f"trading_assets/{file}" for file in files))
     return f"{version('trading-assets')}+{source_version(*sources)}"
+
+
+# What decides numbers, then what decides the bytes of pictures.
+_PACKAGES_OF_RESULTS = (
+    *("exchange-calendars", "llvmlite", "numba", "numpy", "pandas", "polars", "trading-assets", "tzdata"),
+    *("matplotlib", "pillow"),
+)
+
+
+@cache
+def package_versions() -> dict[str, str]:
+    """Versions of what decides a backtest's numbers and pictures, and of Python, for manifests and decisions."""
+    from platform import python_version
+
+    return {"python": python_version(), **{name: version(name) for name in _PACKAGES_OF_RESULTS}}

@@ -32,6 +32,13 @@ def variant(settings: Settings, name: str) -> "Variant":
     return _load(settings.configs / "runs", name, Variant.from_config)
 
 
+def variant_from(file: Path) -> "Variant":
+    """The variant of a run file anywhere, under the file's name unless it says another. ConfigError names file and setting."""
+    from trading.variants import Variant
+
+    return validated(file, Variant.from_config, {"name": file.stem, **read_yaml(file)})
+
+
 def account(settings: Settings, name: str) -> "AccountConfig":
     from trading.accounts import AccountConfig
 

@@ -149,10 +149,10 @@ class DecisionDesk:
         manifest = json.loads(snapshot.content("backtest", partition, "manifest.json"))
         metrics = snapshot.frame("backtest", partition)
         trades = snapshot.frame("backtest", partition, "trades.parquet")
-        plain = ("session", "variant", "horizon", "first", "last", "expected", "available", "reaches_back")
+        plain = ("session", "variant", "horizon", "first", "last", "expected", "available", "reaches_back", "currency")
         horizons = tuple(
             HorizonEvidence(
-                **{name: row[name] for name in plain[2:]},
+                **{name: row[name] for name in plain[2:-1]},
                 metrics={name: value for name, value in row.items() if name not in plain},
             )
             for row in metrics.iter_rows(named=True)

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from trading_assets.settings import Settings
 
 if TYPE_CHECKING:
     from resources.ledger import Ledger
-    from trading.reports import DecisionRow, FaultRow, IndexRow, OrderRow, VariantRow
+    from trading.reports import DecisionRow, FaultRow, IndexRow, OrderRow, Picture, VariantRow
 
 
 def report_assets(settings: Settings, sessions: dg.PartitionsDefinition[str]) -> list[dg.AssetsDefinition]:
@@ -104,21 +104,11 @@ class _Facts:
 
     def pages(self, settings: Settings) -> dict[str, bytes]:
         """The session page and a tear sheet per variant, as file name and HTML bytes."""
-        from trading.reports import Picture, SessionReport, TearSheet, equity_png, session_page, tear_sheet
+        from trading.reports import SessionReport, TearSheet, session_page, tear_sheet
 
         files: dict[str, bytes] = {}
         links: dict[str, str] = {}
         for name, sheet in self.sheets.items():
-            picture = Picture(
-                equity_png(
-                    sheet["equity"],
-                    title=sheet["label"],
-                    initial_cash=sheet["initial_cash"],
-                    timezone=settings.display_timezone,
-                    label=settings.label,
-                ),
-                f"equity and drawdown of {name}",
-            )
             links[name] = f"{name}.html"
             files[links[name]] = tear_sheet(
                 TearSheet(
@@ -128,8 +118,9 @@ class _Facts:
                     metrics=sheet["metrics"],
                     trades=sheet["trades"],
                     label=settings.label,
+                    currency=sheet["currency"],
                     timezone=settings.display_timezone,
-                    pictures=[picture],
+                    pictures=sheet["pictures"],
                     params=sheet["params"],
                     pinned={"backtest": sheet["commit"], "strategy_version": sheet["strategy_version"]},
                 )
@@ -235,18 +226,29 @@ def _variants(
         longest = metrics[-1]["horizon"]
         manifest = json.loads(history.snapshot.content("backtest", partition, "manifest.json"))
         trades = history.snapshot.frame("backtest", partition, "trades.parquet")
-        equity = history.snapshot.frame("backtest", partition, "equity.parquet")
         sheets[name] = {
             "metrics": {found["horizon"]: found for found in metrics},
             "trades": trades.filter(pl.col("horizon") == longest).drop("horizon"),
-            "equity": equity.filter(pl.col("horizon") == longest),
-            "initial_cash": metrics[-1]["initial_cash"],
+            "currency": manifest["currency"],
+            "pictures": _curves(history, partition, name),
             "label": history.snapshot.content("backtest", partition, "label.txt").decode().strip(),
             "params": manifest["variant"]["params"],
             "strategy_version": manifest["strategy_version"],
             "commit": history.made_by("backtest", day, {"variant": name}),
         }
     return rows, sheets
+
+
+def _curves(history: History, partition: Mapping[str, str], variant: str) -> list["Picture"]:
+    """The pictures of a backtest; one that an older version of the platform made has none."""
+    from trading.lab.artefacts import DRAWDOWN_PICTURE, EQUITY_PICTURE
+    from trading.reports import Picture
+
+    return [
+        Picture(history.snapshot.content("backtest", partition, file), f"{what} of {variant}")
+        for file, what in ((EQUITY_PICTURE, "equity"), (DRAWDOWN_PICTURE, "drawdown"))
+        if history.snapshot.exists("backtest", partition, file)
+    ]
 
 
 def _decisions(settings: Settings, history: History, day: dt.date) -> list["DecisionRow"]:

@@ -21,7 +21,7 @@ KEYS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("universe", "data.parquet"): ("Symbol", "session"),
     ("signals", "data.parquet"): _BAR,
     ("backtest", "data.parquet"): ("variant", "session", "horizon"),
-    ("backtest", "equity.parquet"): ("horizon", "Timestamp"),
+    ("backtest", "equity_curve.parquet"): ("horizon", "Timestamp"),
     ("backtest", "filled_orders.parquet"): ("horizon", "Symbol", "setup_time", "time", "kind", "side"),
     ("backtest", "trades.parquet"): ("horizon", "Symbol", "setup_time", "side"),
     ("promotion_decision", "data.parquet"): ("decision_id",),

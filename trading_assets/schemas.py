@@ -120,6 +120,7 @@ COLUMNS: dict[str, list[Column]] = {
         ("expected", "Int64", "sessions of the calendar in the horizon"),
         ("available", "Int64", "those with bars and signals"),
         ("reaches_back", "Boolean", "history begins no later than the horizon"),
+        ("currency", "String", "of all amounts"),
         ("initial_cash", "Float64", "currency"),
         ("final_cash", "Float64", "currency, after closing what was open"),
         ("net_pnl", "Float64", "currency, after fees and slippage"),

@@ -75,7 +75,7 @@ def signal_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition) 
             days: dict[str, list[dt.date]] = defaultdict(list)
             for key in keys:
                 days[dimension_of(key, "variant")].append(dt.date.fromisoformat(session_of(key)))
-            computed: dict[str, _Computed] = {}
+            computed: dict[str, ComputedSignals] = {}
 
             def produce(key: str) -> Materialised | Skipped:
                 name, session = dimension_of(key, "variant"), session_of(key)
@@ -87,16 +87,10 @@ def signal_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition) 
                 if day not in universe_sessions:
                     return Skipped(f"universe of session {session} is not on main")
                 if name not in computed:
-                    computed[name] = _signals(history, actions, variant, days[name], universes)
+                    computed[name] = computed_signals(history, actions, variant, days[name], universes)
                 found = computed[name]
-                admitted = history.frame("universe", [day]).filter("admitted")["Symbol"]
-                of_session = found.signals.filter(pl.col("session") == day)
-                frame = (
-                    of_session.filter(pl.col("Symbol").is_in(admitted.implode()))
-                    .drop("session")
-                    .with_columns(meta_strategy_version=pl.lit(variant.strategy_version))
-                    .sort("Symbol", "Timestamp")
-                )
+                frame = admitted_signals(history, variant, found.signals, [day]).drop("session")
+                outside = found.signals.filter(pl.col("session") == day).height - frame.height
                 reads = {bars_asset: history.pinned, "universe": history.pinned, **actions.reads}
                 publication = publisher.publish(
                     "signals",
@@ -118,7 +112,7 @@ def signal_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition) 
                         "strategy_version": variant.strategy_version,
                         "config_hash": variant.config_hash,
                         "params": dg.MetadataValue.json(variant.params.model_dump(mode="json")),
-                        "outside_universe": of_session.height - frame.height,
+                        "outside_universe": outside,
                     },
                     reads=reads,
                 )
@@ -131,7 +125,7 @@ def signal_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition) 
 
 
 @dataclass(frozen=True)
-class _Computed:
+class ComputedSignals:
     """Signals of one variant over the sessions of a run.
 
     Attributes:
@@ -143,9 +137,9 @@ class _Computed:
     reach: dict[dt.date, str]
 
 
-def _signals(
+def computed_signals(
     history: History, actions: Actions, variant: "Variant", days: Sequence[dt.date], universes: Universes
-) -> _Computed:
+) -> ComputedSignals:
     """Signals of all those sessions, warm-up bars read along; each session on the view of bars as of its own date."""
     from trading.bars.as_of import compute_as_of
 
@@ -165,7 +159,24 @@ def _signals(
         wanted,
         warmup=warmup,
     )
-    return _Computed(frame, _reach(bars, wanted, warmup))
+    return ComputedSignals(frame, _reach(bars, wanted, warmup))
+
+
+def admitted_signals(
+    history: History, variant: "Variant", signals: pl.DataFrame, days: Sequence[dt.date]
+) -> pl.DataFrame:
+    """What is published of the signals of those sessions: of Symbols that their universe admits, with the version that made them.
+
+    Args:
+        signals: of :class:`ComputedSignals`.
+    """
+    admitted = history.frame("universe", days).filter("admitted").select("Symbol", "session")
+    return (
+        signals.filter(pl.col("session").is_in(list(days)))
+        .join(admitted, on=["Symbol", "session"], how="semi")
+        .with_columns(meta_strategy_version=pl.lit(variant.strategy_version))
+        .sort("Symbol", "Timestamp")
+    )
 
 
 def _reach(bars: pl.DataFrame, sessions: Sequence[dt.date], warmup: int) -> dict[dt.date, str]:

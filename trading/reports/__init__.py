@@ -2,8 +2,9 @@
 read here.
 """
 
+from trading.reports.curves import drawdown_curve_png, equity_curve_png
 from trading.reports.pages import index_page, session_page, tear_sheet
-from trading.reports.plots import comparison_png, equity_png, markdown_image, trade_png
+from trading.reports.plots import comparison_png, markdown_image, trade_png
 from trading.reports.records import (
     DecisionRow,
     FaultRow,
@@ -27,7 +28,8 @@ __all__ = [
     "TearSheet",
     "VariantRow",
     "comparison_png",
-    "equity_png",
+    "drawdown_curve_png",
+    "equity_curve_png",
     "index_page",
     "markdown_image",
     "session_page",

@@ -1,4 +1,4 @@
-"""Pictures of equity, drawdown and single trades, as PNG bytes; the same input gives the same bytes.
+"""Pictures of several runs together and of single trades, as PNG bytes; the same input gives the same bytes.
 
 The time axis has one step per bar, so that nights and weekends, in which nothing can happen, take no room.
 """
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+
+from trading.reports.time_marks import time_marks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,74 +40,7 @@ _STYLE: Mapping[str, Any] = {
     "path.simplify": True,
 }
 _DPI = 110
-_MAX_TICKS = 8
-_MAX_DATED_TICKS = 6
 _CONTEXT_BARS = 30
-
-
-def equity_png(
-    equity: pl.DataFrame,
-    *,
-    title: str,
-    initial_cash: float,
-    currency: str = "USD",
-    timezone: str = "UTC",
-    label: str | None = None,
-) -> bytes:
-    """Equity above, drawdown from the running peak below.
-
-    Args:
-        equity: ``ReplayResult.equity``: Timestamp (Datetime[us, UTC]), equity (currency), drawdown
-            (fraction >= 0); no row gives a picture that says so.
-        title: above the picture, e.g. :func:`trading.variants.run_label`'s text.
-        initial_cash: drawn as a line to compare with.
-        timezone: of the dates on the axis.
-        label: a warning on the picture, e.g. ``SYNTHETIC market``.
-    """
-    with _style():
-        figure = _figure(8.0, 4.6)
-        if equity.is_empty():
-            return _message(figure, title, "No bar in this period", label)
-        top, below = figure.subplots(2, 1, sharex=True, height_ratios=[2.4, 1.0])
-        steps = np.arange(equity.height)
-        values = equity["equity"].to_numpy()
-        drawdown = -100.0 * equity["drawdown"].to_numpy()
-        top.axhline(initial_cash, color=_MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
-        top.plot(steps, values, color=_BLUE, linewidth=1.4)
-        top.annotate(
-            f"{values[-1]:,.2f}",
-            (steps[-1], values[-1]),
-            xytext=(5, 0),
-            textcoords="offset points",
-            va="center",
-            color=_BLUE,
-            fontweight="bold",
-        )
-        for axes in (top, below):
-            axes.margins(x=0.0)
-        if values.min() == values.max():
-            top.set_ylim(values[0] * 0.99, values[0] * 1.01)
-        top.set_ylabel(f"Equity ({currency})")
-        _money_axis(top)
-        below.fill_between(steps, drawdown, 0.0, color=_RED, alpha=0.25, linewidth=0)
-        below.plot(steps, drawdown, color=_RED, linewidth=1.0)
-        worst = int(np.argmin(drawdown))
-        deepest = min(float(drawdown[worst]), -0.1)
-        below.set_ylim(deepest * 1.35, -deepest * 0.06)
-        if drawdown[worst] < 0:
-            below.annotate(
-                f"{drawdown[worst]:.2f} %",
-                (steps[worst], drawdown[worst]),
-                xytext=(0, -4),
-                textcoords="offset points",
-                ha="left" if worst < equity.height / 2 else "right",
-                va="top",
-                color=_RED,
-                fontweight="bold",
-            )
-        below.set_ylabel("Drawdown (%)")
-        _time_axis(below, equity["Timestamp"], timezone)
-        return _finish(figure, title, label)
 
 
 def comparison_png(
@@ -262,30 +197,10 @@ def _wrapped(text: str, width: int) -> str:
     return "\n".join(textwrap.fill(line, width) for line in text.split("\n"))
 
 
-def _money_axis(axes: "Axes") -> None:
-    from matplotlib.ticker import StrMethodFormatter
-
-    low, high = axes.get_ylim()
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}" if high - low > _MAX_TICKS else "{x:,.2f}"))
-
-
 def _time_axis(axes: "Axes", times: pl.Series, timezone: str) -> None:
-    """At most eight marks: dates where several days are shown, times of day within one."""
-    local = times.dt.convert_time_zone(timezone)
-    days = local.dt.date()
-    firsts = [0, *(np.flatnonzero(np.diff(days.to_physical().to_numpy())) + 1).tolist()]
-    if len(firsts) > 1:
-        years = {days[0].year, days[-1].year}
-        chosen = firsts[:: -(-len(firsts) // (_MAX_TICKS if len(years) == 1 else _MAX_DATED_TICKS))]
-        pattern = "%d %b" if len(years) == 1 else "%d %b %Y"
-        texts = [days[index].strftime(pattern) for index in chosen]
-        name = f"{days[0].year}, dates in {timezone}" if len(years) == 1 else f"dates in {timezone}"
-    else:
-        chosen = list(range(0, times.len(), max(1, -(-times.len() // _MAX_TICKS))))
-        texts = [local[index].strftime("%H:%M") for index in chosen]
-        name = f"{days[0]:%d %b %Y}, time in {timezone}"
-    axes.set_xticks(chosen, texts)
-    axes.set_xlabel(name)
+    marks = time_marks(times, timezone)
+    axes.set_xticks(marks.steps, marks.texts)
+    axes.set_xlabel(marks.name)
 
 
 def _around(bars: pl.DataFrame, first: dt.datetime, last: dt.datetime) -> pl.DataFrame:

@@ -1,0 +1,189 @@
+"""`trading backtest`: a run file replayed on the bars of a home, with the artefacts of the asset `backtest`."""
+
+import datetime as dt
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from trading.errors import ConfigError
+from trading.promotion.horizons import HORIZONS
+from trading_assets.commands.options import home_option, open_home_lake
+from trading_assets.commands.progress_bar import progress_bar
+from trading_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from trading.lab.artefacts import Artefacts, BacktestRun
+    from trading.promotion.horizons import Horizon
+    from trading.sessions import SessionCalendar
+    from trading.variants import Variant
+    from trading_assets.backtest_runs import BacktestInputs, Market
+
+_DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@click.command()
+@click.argument("run_file", type=click.Path(path_type=Path), metavar="RUN_FILE")
+@click.option("--as-of", type=_DAY, help="Session to replay up to. Default: the newest with bars and universe.")
+@click.option(
+    "--horizon",
+    "horizons",
+    type=click.Choice(HORIZONS),
+    multiple=True,
+    help="How far to go back; may be given several times. Default: all.",
+)
+@click.option("--at", "ref", default="main", show_default=True, help="Commit, tag or branch of the lake to read.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for the artefacts. Default: <home>/backtests/<variant>/<as-of>.",
+)
+@home_option
+def backtest(
+    run_file: Path,
+    as_of: dt.datetime | None,
+    horizons: tuple["Horizon", ...],
+    ref: str,
+    out: Path | None,
+    settings: Settings,
+) -> None:
+    """Replay RUN_FILE, such as configs/runs/risk1.yml, and write its trades, equity, pictures, metrics and manifest.
+
+    Only bars and the universe must be on main. Of a variant that is materialised, the files are those of its asset.
+    """
+    from trading_assets.backtest_runs import BacktestInputs, backtest_run
+    from trading_assets.configured import variant_from
+
+    variant = variant_from(run_file)
+    market = _market(settings, ref)
+    day = _as_of(market, variant, as_of.date() if as_of else None)
+    chosen = [horizon for horizon in HORIZONS if not horizons or horizon in horizons]
+    with progress_bar(f"signals and replays of {variant.name}") as advance:
+        inputs = BacktestInputs.made_here(market, variant, day)
+        run = backtest_run(inputs, day, chosen, advance)
+    folder = out or settings.home / "backtests" / variant.name / day.isoformat()
+    artefacts, written = _write(settings, run, folder)
+    _say(Console(highlight=False), settings, run, artefacts, inputs)
+    click.echo(f"{len(artefacts.files)} files {'written to' if written else 'as they were in'} {folder}")
+
+
+def _market(settings: Settings, ref: str) -> "Market":
+    from resources.lake.finding import find_commit
+    from resources.lake.reading import Snapshot
+    from trading_assets.adjusted import Actions
+    from trading_assets.backtest_runs import Market
+    from trading_assets.history import History
+    from trading_assets.universes import load_universes
+
+    universes = load_universes(settings)
+    lake = open_home_lake(settings)
+    snapshot = Snapshot(lake, find_commit(lake, ref).id)
+    return Market(History(snapshot), Actions.at(snapshot), universes)
+
+
+def _as_of(market: "Market", variant: "Variant", wanted: dt.date | None) -> dt.date:
+    """The session to replay up to. ConfigError where the lake has not what that takes."""
+    from trading_assets.bars import BAR_ASSETS
+
+    asset, history = BAR_ASSETS[variant.timeframe], market.history
+    calendar = market.calendar(variant)
+    if wanted is not None and not calendar.is_session(wanted):
+        raise ConfigError(f"--as-of {wanted} is no session of {calendar.name}{_nearest(calendar, wanted)}")
+    sessions = history.sessions(asset)
+    if not sessions:
+        raise ConfigError(
+            f"there are no {asset} at commit {history.pinned[:16]} of the lake, which {variant.name} reads; "
+            "`trading demo` or `trading materialise` make them"
+        )
+    admitted = set(history.sessions("universe"))
+    ready = [day for day in sessions if day in admitted]
+    if not ready:
+        raise ConfigError(
+            f"no session with {asset} has a universe at commit {history.pinned[:16]} of the lake; make it with "
+            f"`trading materialise 'key:daily_features or key:universe' --from {sessions[0]} --to {sessions[-1]}`"
+        )
+    if wanted is None:
+        return ready[-1]
+    if wanted not in ready:
+        missing = "universe" if wanted in sessions else asset
+        raise ConfigError(
+            f"--as-of {wanted}: {missing} of that session is not at commit {history.pinned[:16]} of the lake, which has "
+            f"bars and universe of {len(ready)} sessions, {ready[0]} to {ready[-1]}"
+        )
+    return wanted
+
+
+def _nearest(calendar: "SessionCalendar", day: dt.date) -> str:
+    around = calendar.sessions(day - dt.timedelta(days=10), day + dt.timedelta(days=10))
+    near = [*[found for found in around if found < day][-1:], *[found for found in around if found > day][:1]]
+    return f"; the nearest are {' and '.join(map(str, near))}" if near else ""
+
+
+def _write(settings: Settings, run: "BacktestRun", folder: Path) -> tuple["Artefacts", bool]:
+    import polars as pl
+
+    from resources.lake.layout import encode_frame
+    from trading.contracts import validate
+    from trading.lab.artefacts import NAMES, build_artefacts
+    from trading.lab.contracts import CONTRACTS
+    from trading_assets.folder_of_files import write_folder
+
+    made = build_artefacts(run, timezone=settings.display_timezone, label=settings.label)
+    for file, contract in CONTRACTS.items():
+        frame = made.files[file]
+        assert isinstance(frame, pl.DataFrame)
+        validate(frame, contract, where=f"{run.variant.name} as of {run.as_of}")
+    content = {
+        name: encode_frame(file) if isinstance(file, pl.DataFrame) else file for name, file in made.files.items()
+    }
+    return made, write_folder(folder, content, known=NAMES)
+
+
+def _say(
+    console: Console, settings: Settings, run: "BacktestRun", artefacts: "Artefacts", inputs: "BacktestInputs"
+) -> None:
+    if settings.label:
+        console.print(f"[yellow]{settings.label}[/yellow]")
+    console.print(f"[bold]{artefacts.label}[/bold]", soft_wrap=True)
+    console.print(
+        f"{run.variant.name} as of session {run.as_of}, bars at commit {inputs.market.history.pinned[:16]}; "
+        f"{'the signals are those on main' if 'commits_sha256' in run.inputs['signals'] else 'signals made here'}",
+        soft_wrap=True,
+    )
+    console.print(_table(run, artefacts))
+    if not artefacts.causal:
+        console.print(
+            "[red]The strategy looks ahead: its signals change when later bars do. Trust no figure of it.[/red]"
+        )
+
+
+def _table(run: "BacktestRun", artefacts: "Artefacts") -> Table:
+    table = Table()
+    columns: Sequence[str] = (
+        *("horizon", "sessions", "trades", "win rate", f"net PnL ({run.currency})", "profit factor"),
+        *("max drawdown", "Sharpe"),
+    )
+    for column in columns:
+        table.add_column(column, justify="left" if column == "horizon" else "right")
+    for row in artefacts.metrics.iter_rows(named=True):
+        short = "" if row["reaches_back"] else " *"
+        table.add_row(
+            row["horizon"],
+            f"{row['available']} of {row['expected']}{short}",
+            str(row["num_trades"]),
+            _figure(row["win_rate"], "{:.2f}"),
+            f"{row['net_pnl']:+,.2f}",
+            _figure(row["profit_factor"], "{:.2f}"),
+            f"{100 * row['max_drawdown']:.2f} %",
+            _figure(row["sharpe"], "{:.2f}"),
+        )
+    if not artefacts.metrics["reaches_back"].all():
+        table.caption = "* the bars begin later than the horizon does"
+    return table
+
+
+def _figure(value: float | None, pattern: str) -> str:
+    return "n/a" if value is None else pattern.format(value)
