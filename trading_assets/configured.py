@@ -36,6 +36,8 @@ def variant_from(file: Path) -> "Variant":
     """The variant of a run file anywhere, under the file's name unless it says another. ConfigError names file and setting."""
     from trading.variants import Variant
 
+    if file.is_dir():
+        raise ConfigError(f"{file} is a folder; give a run file, such as configs/runs/risk1.yml")
     return validated(file, Variant.from_config, {"name": file.stem, **read_yaml(file)})
 
 

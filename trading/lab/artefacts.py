@@ -156,9 +156,9 @@ def build_artefacts(
 
     longest = run.horizons[run.longest].result
     title = run_label(run.variant, longest.metrics)
-    heading = f"{title}   {run.variant.name}, {run.longest} to {run.as_of}"
     metrics = _metrics(run)
-    picture: dict[str, Any] = {"title": heading, "timezone": timezone, "label": label}
+    subtitle = f"{run.variant.name}, {run.longest} to {run.as_of}"
+    picture: dict[str, Any] = {"title": title, "subtitle": subtitle, "timezone": timezone, "label": label}
     files: dict[str, File] = {
         METRICS: metrics,
         TRADES: _of_horizons(run, lambda one: amounts.trades(one.result.trades, run.instruments)),

@@ -28,6 +28,7 @@ def equity_curve_png(
     equity: pl.DataFrame,
     *,
     title: str,
+    subtitle: str = "",
     initial_cash: float,
     currency: str = "USD",
     timezone: str = "UTC",
@@ -39,6 +40,7 @@ def equity_curve_png(
         equity: ``ReplayResult.equity``: Timestamp (Datetime[us, UTC]), equity (currency); no row gives a picture that
             says so.
         title: above the picture, e.g. :func:`trading.variants.run_label`'s text.
+        subtitle: after the name of the axis, e.g. variant and period.
         timezone: of the dates on the axis.
         label: a warning on the picture, e.g. ``SYNTHETIC market``.
     """
@@ -48,7 +50,9 @@ def equity_curve_png(
         low, high = low * 0.99, high * 1.01
     margin = 0.06 * (high - low)
     end = f"{values[-1]:,.2f}" if len(values) else ""
-    sheet = _Sheet.begin(title, f"Equity ({currency})", label, low - margin, high + margin, end, unit="")
+    sheet = _Sheet.begin(
+        title, _joined(f"Equity ({currency})", subtitle), label, low - margin, high + margin, end, unit=""
+    )
     if not len(values):
         return sheet.empty()
     sheet.draw_marks()
@@ -63,6 +67,7 @@ def drawdown_curve_png(
     equity: pl.DataFrame,
     *,
     title: str,
+    subtitle: str = "",
     timezone: str = "UTC",
     label: str | None = None,
 ) -> bytes:
@@ -71,11 +76,13 @@ def drawdown_curve_png(
     Args:
         equity: ``ReplayResult.equity``: Timestamp (Datetime[us, UTC]), drawdown (fraction >= 0); no row gives a picture
             that says so.
-        title, timezone, label: as for :func:`equity_curve_png`.
+        title, subtitle, timezone, label: as for :func:`equity_curve_png`.
     """
     values = -100.0 * equity["drawdown"].to_numpy().astype(np.float64)
     deepest = min(float(values.min()), -0.1) if len(values) else -1.0
-    sheet = _Sheet.begin(title, "Drawdown from the peak (%)", label, deepest * 1.25, 0.0, "", unit=" %")
+    sheet = _Sheet.begin(
+        title, _joined("Drawdown from the peak (%)", subtitle), label, deepest * 1.25, 0.0, "", unit=" %"
+    )
     if not len(values):
         return sheet.empty()
     sheet.draw_marks()
@@ -171,6 +178,10 @@ class _Sheet:
         middle = (self.top + self.bottom) / 2
         self.canvas.text(_WIDTH / 2, middle, "No bar in this period", colour=_MUTED, size=17, anchor="ma")
         return self.canvas.png()
+
+
+def _joined(*texts: str) -> str:
+    return " · ".join(text for text in texts if text)
 
 
 def _outline(values: Points) -> tuple[Points, Points]:

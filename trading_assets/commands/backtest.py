@@ -1,11 +1,11 @@
 """`trading backtest`: a run file replayed on the bars of a home, with the artefacts of the asset `backtest`."""
 
 import datetime as dt
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -161,15 +161,19 @@ def _say(
 
 
 def _table(run: "BacktestRun", artefacts: "Artefacts") -> Table:
-    table = Table()
-    columns: Sequence[str] = (
-        *("horizon", "sessions", "trades", "win rate", f"net PnL ({run.currency})", "profit factor"),
-        *("max drawdown", "Sharpe"),
+    table = Table(
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        title=f"Amounts in {run.currency}",
+        title_justify="left",
+        caption_justify="left",
     )
+    columns = ("horizon", "sessions", "trades", "win rate", "net PnL", "profit/loss", "drawdown", "Sharpe")
     for column in columns:
-        table.add_column(column, justify="left" if column == "horizon" else "right")
+        table.add_column(column, justify="left" if column == "horizon" else "right", no_wrap=True)
     for row in artefacts.metrics.iter_rows(named=True):
-        short = "" if row["reaches_back"] else " *"
+        short = " " if row["reaches_back"] else "*"
         table.add_row(
             row["horizon"],
             f"{row['available']} of {row['expected']}{short}",
@@ -181,7 +185,7 @@ def _table(run: "BacktestRun", artefacts: "Artefacts") -> Table:
             _figure(row["sharpe"], "{:.2f}"),
         )
     if not artefacts.metrics["reaches_back"].all():
-        table.caption = "* the bars begin later than the horizon does"
+        table.caption = "* the bars begin later than the horizon"
     return table
 
 
