@@ -62,12 +62,17 @@ def test_the_pages_of_the_graph_of_an_asset_and_of_its_checks_show_what_is_there
     installation, sessions = desk
     run = installation.graphql.launch("market_data_job", {"dagster/partition": sessions[0]})
     assert installation.wait_for_run(run, 120).status == "SUCCESS"
+    researched = installation.trading(
+        "materialise", 'key:"signals" or key:"backtest"', "--partition", f"{sessions[0]}|risk1"
+    )
+    assert researched.returncode == 0, researched.stderr
     pages = {
         "graph": ("/asset-groups", ["market_data", "bars", "promotion", "orders", "warehouse"]),
         "asset": ("/assets/m1_bars", [sessions[0], "exact_duplicates", "Minutes of the regular session"]),
         "checks": ("/assets/m1_bars?view=checks", ["contract", "every_partition_kept", "Passed"]),
         "partitions": ("/assets/m1_bars?view=partitions", ["Materialized"]),
         "lineage": ("/assets/m1_bars?view=lineage", ["m1_raw", "m5_bars"]),
+        "backtest": ("/assets/backtest", ["equity_curve", "drawdown_curve"]),
         "automation": ("/automation", ["daily_schedule", "alerts"]),
         "run": (f"/runs/{run}", ["m1_raw", "RUN_SUCCESS"]),
     }
@@ -89,5 +94,13 @@ def test_the_pages_of_the_graph_of_an_asset_and_of_its_checks_show_what_is_there
             page.screenshot(path=tmp_path / f"{name}.png")
             shown = page.inner_text("body")
             problems += [f"{path}: {word}" for word in BROKEN if word.lower() in shown.lower()]
+        page.goto(f"{installation.url}/assets/backtest")
+        for number in range(2):  # equity, then drawdown
+            page.get_by_text("Show Markdown").nth(number).click()
+            picture = page.locator("img[src^='data:image/png']")
+            picture.wait_for(state="visible", timeout=20_000)
+            assert picture.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [880, 340]
+            page.get_by_role("button", name="Close").click()
+            picture.wait_for(state="detached", timeout=20_000)
         browser.close()
     assert problems == []

@@ -1,18 +1,17 @@
 """`trading backtest`: a run file replayed on the bars of a home, with the artefacts of the asset `backtest`."""
 
 import datetime as dt
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
 
 from trading.errors import ConfigError
 from trading.promotion.horizons import HORIZONS
 from trading_assets.commands.options import home_option, open_home_lake
 from trading_assets.commands.progress_bar import progress_bar
+from trading_assets.commands.tables import aligned
 from trading_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def backtest(
         run = backtest_run(inputs, day, chosen, advance)
     folder = out or settings.home / "backtests" / variant.name / day.isoformat()
     artefacts, written = _write(settings, run, folder)
-    _say(Console(highlight=False), settings, run, artefacts, inputs)
+    _say(settings, run, artefacts, inputs)
     click.echo(f"{len(artefacts.files)} files {'written to' if written else 'as they were in'} {folder}")
 
 
@@ -142,52 +141,38 @@ def _write(settings: Settings, run: "BacktestRun", folder: Path) -> tuple["Artef
     return made, write_folder(folder, content, known=NAMES)
 
 
-def _say(
-    console: Console, settings: Settings, run: "BacktestRun", artefacts: "Artefacts", inputs: "BacktestInputs"
-) -> None:
+def _say(settings: Settings, run: "BacktestRun", artefacts: "Artefacts", inputs: "BacktestInputs") -> None:
     if settings.label:
-        console.print(f"[yellow]{settings.label}[/yellow]")
-    console.print(f"[bold]{artefacts.label}[/bold]", soft_wrap=True)
-    console.print(
-        f"{run.variant.name} as of session {run.as_of}, bars at commit {inputs.market.history.pinned[:16]}; "
-        f"{'the signals are those on main' if 'commits_sha256' in run.inputs['signals'] else 'signals made here'}",
-        soft_wrap=True,
+        click.secho(settings.label, fg="yellow")
+    click.secho(artefacts.label, bold=True)
+    signals = "the signals are those on main" if "commits_sha256" in run.inputs["signals"] else "signals made here"
+    click.echo(
+        f"{run.variant.name} as of session {run.as_of}, bars at commit {inputs.market.history.pinned[:16]}; {signals}"
     )
-    console.print(_table(run, artefacts))
-    if not artefacts.causal:
-        console.print(
-            "[red]The strategy looks ahead: its signals change when later bars do. Trust no figure of it.[/red]"
-        )
-
-
-def _table(run: "BacktestRun", artefacts: "Artefacts") -> Table:
-    table = Table(
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-        title=f"Amounts in {run.currency}",
-        title_justify="left",
-        caption_justify="left",
-    )
-    columns = ("horizon", "sessions", "trades", "win rate", "net PnL", "profit/loss", "drawdown", "Sharpe")
-    for column in columns:
-        table.add_column(column, justify="left" if column == "horizon" else "right", no_wrap=True)
-    for row in artefacts.metrics.iter_rows(named=True):
-        short = " " if row["reaches_back"] else "*"
-        table.add_row(
-            row["horizon"],
-            f"{row['available']} of {row['expected']}{short}",
-            str(row["num_trades"]),
-            _figure(row["win_rate"], "{:.2f}"),
-            f"{row['net_pnl']:+,.2f}",
-            _figure(row["profit_factor"], "{:.2f}"),
-            f"{100 * row['max_drawdown']:.2f} %",
-            _figure(row["sharpe"], "{:.2f}"),
-        )
+    rows = [_row(row) for row in artefacts.metrics.iter_rows(named=True)]
+    money = f"net PnL {run.currency}"
+    head = ("horizon", "sessions", "trades", "win rate", money, "profit/loss", "drawdown", "Sharpe")
+    for line in aligned([head, *rows], right=set(range(1, len(head)))):
+        click.echo(line)
     if not artefacts.metrics["reaches_back"].all():
-        table.caption = "* the bars begin later than the horizon"
-    return table
+        click.echo("* the bars begin later than the horizon")
+    if not artefacts.causal:
+        click.secho("The strategy looks ahead: its signals change when later bars do. Trust no figure of it.", fg="red")
 
 
-def _figure(value: float | None, pattern: str) -> str:
-    return "n/a" if value is None else pattern.format(value)
+def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """One horizon's line of the table."""
+    return (
+        row["horizon"] + ("" if row["reaches_back"] else "*"),
+        f"{row['available']} of {row['expected']}",
+        str(row["num_trades"]),
+        _figure(row["win_rate"]),
+        f"{row['net_pnl']:+,.2f}",
+        _figure(row["profit_factor"]),
+        f"{100 * row['max_drawdown']:.2f} %",
+        _figure(row["sharpe"]),
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.2f}"
