@@ -24,6 +24,16 @@ def clean(level: pl.Expr) -> pl.Expr:
     return level.round_sig_figs(_DIGITS)
 
 
+def stop_distance(entry: pl.Expr, sl: pl.Expr) -> pl.Expr:
+    """``|entry - sl|`` as the decimal that it means: to 15 significant digits of the entry.
+
+    The difference of two floats keeps the noise of both and has fewer digits of its own, so a target that lies several
+    distances away would otherwise miss its tick: 100.5 - 99.9 = 0.5999999999999943.
+    """
+    step = pl.lit(10.0).pow(_DIGITS - 1 - entry.abs().log10().floor())
+    return ((entry - sl).abs() * step).round() / step
+
+
 def longest_stop(setups: pl.DataFrame, ticks: int, instruments: Mapping[str, Instrument] | None) -> pl.Series:
     """``ticks`` times the tick size of each row's Symbol, in price units (Float64)."""
     symbols = setups["Symbol"].unique().to_list()
@@ -56,7 +66,7 @@ def with_targets(setups: pl.DataFrame, risk_reward: float) -> pl.DataFrame:
         )
         .filter(col("long_entry").is_not_null() | col("short_entry").is_not_null())
         .with_columns(
-            tp_long=clean(col("long_entry") + risk_reward * (col("long_entry") - col("sl_long"))),
-            tp_short=clean(col("short_entry") - risk_reward * (col("sl_short") - col("short_entry"))),
+            tp_long=clean(col("long_entry") + risk_reward * stop_distance(col("long_entry"), col("sl_long"))),
+            tp_short=clean(col("short_entry") - risk_reward * stop_distance(col("short_entry"), col("sl_short"))),
         )
     )
