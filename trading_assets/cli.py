@@ -23,6 +23,11 @@ _COMMANDS = {
         "download",
         "bring the bars of a universe here ahead of a backfill",
     ),
+    "strategy": (
+        "trading_assets.commands.strategy",
+        "strategy",
+        "write a strategy, list all, ask whether one looks ahead",
+    ),
     "explain": ("trading_assets.commands.explain", "explain", "from an order back to the raw file's hash"),
     "status": ("trading_assets.commands.operate", "status", "stages, accounts, kill switches, open orders"),
     "kill": (
