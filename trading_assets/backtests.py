@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from trading.variants import Variant
 
 _SESSIONS_A_YEAR = 253
-# The look-ahead check that goes into an as-of session's evidence: small, because there is one a session. The asset check
-# `causality` on the signals looks longer and harder.
-_CAUSALITY_CUTS, _CAUSALITY_SEED, _CAUSALITY_BARS = 2, 0, 800
+# The look-ahead check that goes into an as-of session's evidence: small, because there is one a session, each with cuts of its
+# own. The variant's asset check on its signals looks at every bar.
+_CAUSALITY_CUTS, _CAUSALITY_ROUNDS, _CAUSALITY_BARS = 1, 4, 8_000
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,9 @@ def _evidence(inputs: _Inputs, as_of: dt.date, calendar: "SessionCalendar") -> _
         recent,
         variant.params,
         cuts=_CAUSALITY_CUTS,
-        seed=_CAUSALITY_SEED,
+        rounds=_CAUSALITY_ROUNDS,
+        seed=as_of.toordinal(),
+        instruments=inputs.universes.instruments(recent["Symbol"].unique()),
         max_bars=_CAUSALITY_BARS,
     )
     label = run_label(variant, longest[1].metrics if longest else None)
@@ -239,8 +241,8 @@ def _evidence(inputs: _Inputs, as_of: dt.date, calendar: "SessionCalendar") -> _
         },
         "causality": {
             "passed": causality.passed,
-            "cuts": _CAUSALITY_CUTS,
-            "seed": _CAUSALITY_SEED,
+            "cuts": len(causality.cuts) + causality.probes,
+            "seed": as_of.toordinal(),
             "bars": causality.bars,
             "signals": causality.signals,
             "conclusive": causality.conclusive,

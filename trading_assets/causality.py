@@ -113,7 +113,7 @@ def _result(name: str, variant: "Variant", found: "tuple[CausalityReport, str] |
             f"variant {variant.name}: strategy {variant.strategy} {said}. Nothing downstream of this run was made; what was "
             "backtested before with this version means nothing"
         )
-    shown = {"first_breach": breaches[0], "breaches": dg.MetadataValue.md("\n".join(f"- {b}" for b in breaches[:_BREACHES]))}
+    listed = dg.MetadataValue.md("\n".join(f"- {breach}" for breach in breaches[:_BREACHES]))
     return dg.AssetCheckResult(
         passed=report.passed,
         check_name=name,
@@ -130,7 +130,7 @@ def _result(name: str, variant: "Variant", found: "tuple[CausalityReport, str] |
             "figure": f"{len(breaches)} breaches",
             "limit": "0",
             "conclusive": report.conclusive,
-            **(shown if breaches else {}),
+            **({"first_breach": breaches[0], "breaches": listed} if breaches else {}),
             "command": f"trading kill {shlex.quote('variant:' + variant.name)} --by NAME --reason 'looks ahead'; its author "
             f"sees the rows with: trading strategy check {variant.name}",
         },
