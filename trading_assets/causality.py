@@ -90,11 +90,13 @@ def causality_checks(settings: Settings) -> dg.AssetChecksDefinition:
             variant = load_variant(settings, names[name])
             key = (variant.strategy_version, variant.universe)  # variants that differ in sizing only share it
             if key not in found:
+                found[key] = None
                 on = bars_to_check_on(history, universes, variant.timeframe, variant.universe)
-                found[key] = on and (
-                    check_causality(variant.implementation, on.bars, variant.params, instruments=on.instruments),
-                    on.about,
-                )
+                if on is not None:
+                    report = check_causality(
+                        variant.implementation, on.bars, variant.params, instruments=on.instruments
+                    )
+                    found[key] = (report, on.about)
             yield _result(name, variant, found[key])
 
     return causality
@@ -103,7 +105,10 @@ def causality_checks(settings: Settings) -> dg.AssetChecksDefinition:
 def _result(name: str, variant: "Variant", found: "tuple[CausalityReport, str] | None") -> dg.AssetCheckResult:
     if found is None:
         return dg.AssetCheckResult(
-            passed=True, check_name=name, asset_key="signals", description=f"inconclusive: no {variant.timeframe} bar is on main"
+            passed=True,
+            check_name=name,
+            asset_key="signals",
+            description=f"inconclusive: no {variant.timeframe} bar is on main",
         )
     report, about = found
     breaches = [str(breach) for breach in report.breaches]

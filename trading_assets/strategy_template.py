@@ -51,7 +51,9 @@ def write_strategy(folder: Path, name: str, commands: str) -> list[Path]:
     for path, template in _FILES.items():
         file = folder / Template(path).substitute(values)
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(Template((templates / template).read_text(encoding="utf-8")).substitute(values), encoding="utf-8")
+        file.write_text(
+            Template((templates / template).read_text(encoding="utf-8")).substitute(values), encoding="utf-8"
+        )
         written.append(file)
     return written
 

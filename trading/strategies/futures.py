@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -56,8 +57,10 @@ class Timeline:
         signal[at_signals] = True
         edges = np.flatnonzero(np.diff(self.block, prepend=-1, append=-1))
         orders = []
-        for start, end in zip(edges[:-1], edges[1:], strict=True):
-            places = random.permutation(np.arange(start, end - 1))  # after the last one of a block nothing is left to forge
+        for start, end in pairwise(edges):
+            places = random.permutation(
+                np.arange(start, end - 1)
+            )  # after the last one of a block nothing is left to forge
             own, others = places[signal[places]], places[~signal[places]]
             shared = min(len(own), len(others))
             paired = np.stack([own[:shared], others[:shared]], axis=1).ravel()

@@ -41,7 +41,9 @@ def parameters_of(model: type[Params]) -> list[Parameter]:
         Parameter(
             name,
             _kind(kinds["properties"][name], kinds.get("$defs", {})),
-            "required" if field.is_required() else _yaml(to_jsonable_python(field.get_default(call_default_factory=True))),
+            "required"
+            if field.is_required()
+            else _yaml(to_jsonable_python(field.get_default(call_default_factory=True))),
             (field.description or told.get(name, "")).replace("``", "`"),
         )
         for name, field in model.model_fields.items()

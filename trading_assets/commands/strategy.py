@@ -61,10 +61,16 @@ def _next_commands(name: str, folder: Path, settings: Settings) -> list[tuple[st
     trading = _seen(python.with_name("trading"))
     home = home_flag(settings)
     return [
-        (f"{uv} pip install --python {_seen(python)} --no-deps --editable {target}", "once; what you edit later is seen at once"),
+        (
+            f"{uv} pip install --python {_seen(python)} --no-deps --editable {target}",
+            "once; what you edit later is seen at once",
+        ),
         (f"{_seen(python.with_name('pytest'))} -q {_seen(folder / 'tests')}", "its tests"),
         (f"{trading} strategy list {name}", "its parameters"),
-        (f"cp {_seen(folder / f'{name}.yml')} {_seen(settings.configs / 'runs')}/", "a variant of it, a partition in the UI"),
+        (
+            f"cp {_seen(folder / f'{name}.yml')} {_seen(settings.configs / 'runs')}/",
+            "a variant of it, a partition in the UI",
+        ),
         (f"{trading} strategy check {name}{home}", "does it look ahead?"),
         (f"{trading} ui{home}", "materialise signals and backtest of the variant"),
     ]
@@ -97,6 +103,9 @@ def list_(name: str | None) -> None:
             continue
         click.echo(f"{found.name} ({', '.join(found.timeframes)}): {type(found).__module__}.{type(found).__name__}")
         rows = [(item.name, item.kind, item.default, item.meaning) for item in parameters_of(found.parameters)]
+        if not rows:
+            click.echo("  no parameters")
+            continue
         for line in aligned([("parameter", "kind", "default", "meaning"), *rows], indent="  "):
             click.echo(line)
     if broken:
@@ -164,7 +173,9 @@ def _cases(settings: Settings, name: str) -> Iterator[_Case]:
     variants = variant_names(settings)
     if name in registered_strategies():
         found = get_strategy(name)
-        yield _Case(f"{name} with its defaults on {found.timeframes[0]}", found, found.read_params(), found.timeframes[0])
+        yield _Case(
+            f"{name} with its defaults on {found.timeframes[0]}", found, found.read_params(), found.timeframes[0]
+        )
         chosen = [one for one in variants if _strategy_of(settings, one) == name]
     elif name in variants:
         chosen = [name]
@@ -212,7 +223,9 @@ class _Market:
         sessions = _SYNTHETIC_SESSIONS.get(timeframe, _SYNTHETIC_SESSIONS["5m"])
         bars = synthetic_bars(timeframe, sessions=sessions)
         return CheckBars(
-            bars, {}, f"a synthetic market of {sessions} sessions, because home {self.settings.home} has no {timeframe} bars"
+            bars,
+            {},
+            f"a synthetic market of {sessions} sessions, because home {self.settings.home} has no {timeframe} bars",
         )
 
     def _of_home(self, timeframe: str, universe: str | None) -> "CheckBars | None":

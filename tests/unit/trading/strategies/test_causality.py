@@ -77,9 +77,7 @@ PARAMS = {
 @pytest.mark.parametrize("seed", range(2))
 def test_honest_strategies_pass(frames, name, params, seed):
     daily = name == "insidebar_breakout"
-    bars = frames.random_bars(
-        ["AA", "BB"], 150 if daily else 10, minutes=None if daily else 5, seed=seed, missing=0.02
-    )
+    bars = frames.random_bars(["AA", "BB"], 150 if daily else 10, minutes=None if daily else 5, seed=seed, missing=0.02)
     report = check_causality(get_strategy(name), bars, params, seed=seed)
     assert report.passed and report.conclusive
     assert str(report).startswith("no look-ahead found in ")

@@ -207,7 +207,9 @@ def test_the_session_is_that_of_each_symbols_own_calendar(frames):
     assert with_session(holiday.with_columns(Symbol=pl.lit("BB")), instruments)["session"].to_list() == [
         dt.date(2024, 1, 15)
     ]
-    with pytest.raises(ContractViolation, match="outside_session .*lies in no session of XNYS; give the column session"):
+    with pytest.raises(
+        ContractViolation, match=r"outside_session .*lies in no session of XNYS; give the column session"
+    ):
         get_strategy("insidebar_breakout").signals(holiday)
 
 
