@@ -1,5 +1,6 @@
 """One blocking asset check per variant on its signals: does its strategy look ahead?"""
 
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,8 +28,8 @@ _BREACHES = 5  # shown at most
 
 
 def check_name(variant: str) -> str:
-    """Name of the variant's asset check; Dagster knows no dash in it."""
-    return f"causality_{variant.replace('-', '__')}"
+    """Name of the variant's asset check; Dagster knows letters, digits and _ in it."""
+    return "causality_" + re.sub(r"\W", "__", variant, flags=re.ASCII)
 
 
 @dataclass(frozen=True)
