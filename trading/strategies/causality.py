@@ -106,7 +106,8 @@ def check_causality(
 
     What happens at few bars only is found by the rounds. The bars are divided into blocks of whole sessions that
     are longer than the warm-up. One run gives every other block a cut of its own and another future from there
-    to its end; the block in between is left alone, so that no forgery is remembered at the next cut. Where a
+    to its end; the block in between is left alone, so that no forgery is remembered at the next cut. Two runs more
+    do the same at the last timestamp of each block. Where a
     signal before a cut differs, that block's future alone is given to a run of its own, and only what differs
     there is a breach: a strategy that remembers longer than a block raises no false alarm.
 
@@ -176,11 +177,15 @@ class _Trial:
 
     def _rounds(self, rounds: int, at_signals: Array, patience: int) -> Iterator[int]:
         """Number of cuts of each round; ends at the first breach, or when ``patience`` suspicions came to nothing."""
-        for cuts in self.time.rounds(rounds, at_signals, self.random):
-            future = self.futures.in_blocks(cuts)
+        if not rounds:
+            return
+        between, at_edges = self.time.edges()
+        inside = self.time.rounds(rounds, at_signals, self.random)
+        for time, cuts in (*((between, cuts) for cuts in at_edges), *((self.time, cuts) for cuts in inside)):
+            future = self.futures.in_blocks(time, cuts)
             yield len(cuts)
             found = self._signals(future.bars)
-            for cut in self.time.suspicious(self.full, found, cuts):
+            for cut in time.suspicious(self.full, found, cuts):
                 alone = self._signals(future.only(cut))
                 if self._compare(future.experiment(cut), cut, alone):
                     return

@@ -58,9 +58,7 @@ class Timeline:
         edges = np.flatnonzero(np.diff(self.block, prepend=-1, append=-1))
         orders = []
         for start, end in pairwise(edges):
-            places = random.permutation(
-                np.arange(start, end - 1)
-            )  # after the last one of a block nothing is left to forge
+            places = random.permutation(np.arange(start, end - 1))  # the last ones are what edges() is for
             own, others = places[signal[places]], places[~signal[places]]
             shared = min(len(own), len(others))
             paired = np.stack([own[:shared], others[:shared]], axis=1).ravel()
@@ -74,6 +72,20 @@ class Timeline:
             }
             if cuts:
                 yield cuts
+
+    def edges(self) -> "tuple[Timeline, list[dict[int, int]]]":
+        """Cuts of two rounds at the last place of every block, where nothing of the block itself is left to forge.
+
+        They go with the timeline that is given along: its blocks reach from the middle of one to the middle of the next.
+        """
+        place = np.arange(len(self.block))
+        start = np.searchsorted(self.block, self.block)
+        size = np.searchsorted(self.block, self.block, side="right") - start
+        between = Timeline(self.instants, self.block + (2 * (place - start) >= size))
+        last = np.flatnonzero(np.diff(self.block))
+        cuts = dict(zip(between.block[last].tolist(), last.tolist(), strict=True))
+        rounds = [{block: cut for block, cut in cuts.items() if block % 2 == parity} for parity in (0, 1)]
+        return between, [found for found in rounds if found]
 
     def suspicious(self, expected: pl.DataFrame, found: pl.DataFrame, cuts: Mapping[int, int]) -> list[int]:
         """Those of ``cuts`` before which, within their own block, the two signal frames differ."""
@@ -132,7 +144,7 @@ class Futures:
     """Makes other futures for one frame of bars."""
 
     def __init__(self, bars: pl.DataFrame, time: Timeline, random: np.random.Generator) -> None:
-        self.bars, self.time, self.random = bars, time, random
+        self.bars, self.random = bars, random
         self.place = time.places(bars["Timestamp"])
         rises = pl.col("Close") > pl.col("Close").shift().over("Symbol")
         self.rises = bars.select(rises.fill_null(False)).to_series().to_numpy()
@@ -142,16 +154,16 @@ class Futures:
         factors, kept = self._forgery(np.full(self.bars.height, _SHIFT if up else -_SHIFT))
         return _treated(self.bars, self.place > cut, factors, kept)
 
-    def in_blocks(self, cuts: Mapping[int, int]) -> Future:
+    def in_blocks(self, time: Timeline, cuts: Mapping[int, int]) -> Future:
         """After each of ``cuts`` the rest of its block hidden, or forged against what came: a bar that rose is far down.
 
-        So a rule that asks where the next bars go gets the other answer.
+        So a rule that asks where the next bars go gets the other answer. ``time`` has the blocks.
         """
-        count = int(self.time.block[-1]) + 1
-        last = np.full(count, len(self.time.instants), dtype=np.int64)  # nothing lies after it
+        count = int(time.block[-1]) + 1
+        last = np.full(count, len(time.instants), dtype=np.int64)  # nothing lies after it
         last[list(cuts)] = list(cuts.values())
         hidden = self.random.random(count) < _HIDDEN
-        block = self.time.block[self.place]
+        block = time.block[self.place]
         of_row = np.where(self.place > last[block], block, -1)
         factors, kept = self._forgery(np.where(self.rises, -_SHIFT, _SHIFT))
         return Future(self.bars, cuts, hidden, of_row, factors, kept & ~hidden[block])

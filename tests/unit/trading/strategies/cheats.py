@@ -229,6 +229,18 @@ class OneLevelIn500(Breakout):
         return bars.with_columns(wanted=pl.col("Close") > pl.col("Open"), entry=entry)
 
 
+class TomorrowsGap(Breakout):
+    """Dense and honest, but at the last bar of a session a signal is there only if the next one opens higher."""
+
+    def prepared(self, bars):
+        last = pl.col("session") != pl.col("session").shift(-1).over("Symbol")
+        gap = pl.col("Open").shift(-1).over("Symbol") > pl.col("Close")
+        honest = pl.col("Close") > pl.col("Open")
+        return bars.with_columns(
+            wanted=pl.when(last.fill_null(False)).then(gap).otherwise(honest), entry=pl.col("High")
+        )
+
+
 class Random(Breakout):
     """Rolls a die where it should decide."""
 

@@ -10,7 +10,8 @@ from trading.strategies.futures import Timeline
 EVERYWHERE = [
     "NextBar", "NextBarWhereKnown", "LevelOfNextBar", "CentredRolling", "WholeSeriesZScore", "WholeSeriesQuantile",
     "WholeSeriesRank", "BestByFutureReturn", "LabelledLeft", "ResampledLabelledLeft", "Backfilled", "Interpolated",
-    "AsofForward", "ReversedTrend", "SessionHigh", "LiquidToday", "LastClose", "BeforeTheNewestBar", "OtherSymbolAhead",
+    "AsofForward", "TomorrowsGap", "ReversedTrend", "SessionHigh", "LiquidToday", "LastClose", "BeforeTheNewestBar",
+    "OtherSymbolAhead",
 ]  # fmt: skip
 RARELY = ["OneBarIn500", "OneLoserIn500", "OneLevelIn500"]
 
@@ -42,7 +43,9 @@ def test_every_timestamp_is_probed_once(frames):
     time = Timeline.of(frames.random_bars(["AA"], 6), memory=15)
     random = np.random.default_rng(0)
     cuts = [cut for found in time.rounds(154, np.arange(0, 400, 9), random) for cut in found.values()]
-    assert len(cuts) == len(set(cuts)) == 6 * 77  # after the last bar of a session there is nothing of it to forge
+    _, at_edges = time.edges()
+    cuts += [cut for found in at_edges for cut in found.values()]
+    assert sorted(cuts) == list(range(6 * 78 - 1))  # all but the very last, after which there is nothing
 
 
 def test_a_forged_future_shows_what_a_hidden_one_does_not(frames, cheats):
