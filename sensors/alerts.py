@@ -100,12 +100,17 @@ def alerts_of_run(
 
 # Steps that only turn refused partitions into a failed run; their check has spoken already.
 REFUSALS_STEP_SUFFIX = "every_partition_kept"
+_BLOCKED = "failed with ERROR severity"  # Dagster's own words
 
 
 def _told_by_a_check(step: str, reason: str, failed: Sequence[dg.AssetCheckEvaluation]) -> bool:
-    """Whether a step failed because of refused partitions only; an asset's own step does when it refused all of them."""
+    """Whether a step failed because of refused partitions only; an asset's own step does when it refused all of them.
+
+    The step of blocking checks fails with their names, once they have spoken.
+    """
     return step.endswith(REFUSALS_STEP_SUFFIX) or any(
-        check.asset_key.to_user_string() == step and check.description and check.description in reason
+        (check.asset_key.to_user_string() == step and check.description and check.description in reason)
+        or (_BLOCKED in reason and check.check_name in reason)
         for check in failed
     )
 

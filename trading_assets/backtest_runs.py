@@ -19,15 +19,16 @@ from trading_assets.history import History
 from trading_assets.universes import Universes
 
 if TYPE_CHECKING:
+    from trading.instruments import Instrument
     from trading.lab.artefacts import BacktestRun
     from trading.promotion.horizons import Horizon
     from trading.replay import ReplayResult
     from trading.sessions import SessionCalendar
     from trading.variants import Variant
 
-# The look-ahead check that goes into an as-of session's evidence: small, because there is one a session. The asset check
-# `causality` on the signals looks longer and harder.
-_CAUSALITY_CUTS, _CAUSALITY_SEED, _CAUSALITY_BARS = 2, 0, 800
+# The look-ahead check that goes into an as-of session's evidence: small, because there is one a session, each with cuts of its
+# own. The variant's asset check on its signals looks at every bar.
+_CAUSALITY_CUTS, _CAUSALITY_ROUNDS, _CAUSALITY_BARS = 1, 4, 8_000
 _REACH: "Horizon" = "1y"
 
 
@@ -190,7 +191,7 @@ def backtest_run(
         horizons=replayed,
         instruments=instruments,
         inputs=inputs.identity(reach),
-        causality=_causality(variant, whole.filter("complete")),
+        causality=_causality(variant, whole.filter("complete"), instruments, as_of),
         code_version=research_version(),
         packages=package_versions(),
     )
@@ -228,7 +229,9 @@ def _content(signals: pl.DataFrame, days: Sequence[dt.date]) -> dict[str, Any]:
     }
 
 
-def _causality(variant: "Variant", bars: pl.DataFrame) -> dict[str, Any]:
+def _causality(
+    variant: "Variant", bars: pl.DataFrame, instruments: "Mapping[str, Instrument]", as_of: dt.date
+) -> dict[str, Any]:
     from trading.strategies import check_causality
 
     found = check_causality(
@@ -236,13 +239,15 @@ def _causality(variant: "Variant", bars: pl.DataFrame) -> dict[str, Any]:
         bars,
         variant.params,
         cuts=_CAUSALITY_CUTS,
-        seed=_CAUSALITY_SEED,
+        rounds=_CAUSALITY_ROUNDS,
+        seed=as_of.toordinal(),
+        instruments=instruments,
         max_bars=_CAUSALITY_BARS,
     )
     return {
         "passed": found.passed,
-        "cuts": _CAUSALITY_CUTS,
-        "seed": _CAUSALITY_SEED,
+        "cuts": len(found.cuts) + found.probes,
+        "seed": as_of.toordinal(),
         "bars": found.bars,
         "signals": found.signals,
         "conclusive": found.conclusive,

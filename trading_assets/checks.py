@@ -7,14 +7,11 @@ import polars as pl
 
 from resources.configurable import ClockResource, LakeResource, SourcesResource
 from sensors.alerts import REFUSALS_STEP_SUFFIX
-from trading_assets.bars import BAR_ASSETS
-from trading_assets.configured import variant as load_variant
+from trading_assets.causality import causality_checks
 from trading_assets.history import History
-from trading_assets.materialise import CONTRACT_CHECK, dimension_of
+from trading_assets.materialise import CONTRACT_CHECK
 from trading_assets.settings import Settings
 from trading_assets.universes import load_universes
-
-_CAUSALITY_SESSIONS = 20  # newest sessions that the look-ahead check runs on
 
 
 def refusals_fail_the_run(asset: str) -> dg.AssetChecksDefinition:
@@ -51,7 +48,7 @@ def refusals_fail_the_run(asset: str) -> dg.AssetChecksDefinition:
 
 def quality_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     """Coverage of minutes, refused source files, and strategies that look ahead."""
-    return [_coverage(settings), _source_files(settings), _causality(settings)]
+    return [_coverage(settings), _source_files(settings), causality_checks(settings)]
 
 
 def _coverage(settings: Settings) -> dg.AssetChecksDefinition:
@@ -119,38 +116,6 @@ def _source_files(settings: Settings) -> dg.AssetChecksDefinition:
         )
 
     return source_files
-
-
-def _causality(settings: Settings) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset="signals",
-        name="causality",
-        blocking=True,
-        description="Signals up to a bar do not change when the bars after it are hidden or forged.",
-    )
-    def causality(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> dg.AssetCheckResult:
-        from resources.lake.reading import Snapshot
-        from trading.strategies import check_causality
-
-        opened = lake.open()
-        history = History(Snapshot(opened, opened.resolve("main@")))
-        breaches: list[str] = []
-        figures: dict[str, str] = {}
-        for name in sorted({dimension_of(key, "variant") for key in _partitions_of(context)}):
-            variant = load_variant(settings, name)
-            days = history.sessions(BAR_ASSETS[variant.timeframe])[-_CAUSALITY_SESSIONS:]
-            bars = history.frame(BAR_ASSETS[variant.timeframe], days).filter("complete").sort("Symbol", "Timestamp")
-            report = check_causality(variant.implementation, bars, variant.params)
-            figures[name] = f"{report.signals} signals, {len(report.cuts)} cuts, {len(report.breaches)} breaches"
-            breaches += [f"{name}: {breach}" for breach in report.breaches]
-        return dg.AssetCheckResult(
-            passed=not breaches,
-            severity=dg.AssetCheckSeverity.ERROR,
-            description="; ".join(breaches) or "no signal depends on a later bar",
-            metadata={"variants": dg.MetadataValue.json(figures), "figure": f"{len(breaches)} breaches", "limit": "0"},
-        )
-
-    return causality
 
 
 def _partitions_of(context: dg.AssetCheckExecutionContext) -> list[str]:

@@ -28,6 +28,11 @@ _COMMANDS = {
         "backtest",
         "replay a run file on the home's bars and write what came of it",
     ),
+    "strategy": (
+        "trading_assets.commands.strategy",
+        "strategy",
+        "write a strategy, list all, ask whether one looks ahead",
+    ),
     "explain": ("trading_assets.commands.explain", "explain", "from an order back to the raw file's hash"),
     "status": ("trading_assets.commands.operate", "status", "stages, accounts, kill switches, open orders"),
     "kill": (

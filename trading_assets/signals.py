@@ -18,6 +18,7 @@ from trading_assets.configured import variant as load_variant
 from trading_assets.dataset import dataset
 from trading_assets.history import History
 from trading_assets.materialise import Materialised, Produce, Skipped, dimension_of, materialise_partitions, session_of
+from trading_assets.parameters import parameters_markdown
 from trading_assets.publications import contract_audit, materialised
 from trading_assets.settings import Settings
 from trading_assets.universes import Universes, load_universes
@@ -111,7 +112,7 @@ def signal_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition) 
                     {
                         "strategy_version": variant.strategy_version,
                         "config_hash": variant.config_hash,
-                        "params": dg.MetadataValue.json(variant.params.model_dump(mode="json")),
+                        "parameters": dg.MetadataValue.md(parameters_markdown(variant)),
                         "outside_universe": outside,
                     },
                     reads=reads,

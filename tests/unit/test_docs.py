@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
-import polars as pl
 import pytest
 import yaml
 from pydantic import BaseModel
@@ -18,8 +17,7 @@ from trading.accounts import AccountConfig, BreakerLimits, Limits
 from trading.errors import TradingError
 from trading.replay import ReplayConfig
 from trading.risk.gates import GATES
-from trading.strategies import Params, Strategy, check_causality, get_strategy, registered_strategies
-from trading.synthetic import SyntheticMarket
+from trading.strategies import Params, get_strategy, registered_strategies
 from trading.variants import Variant
 from trading_assets.cli import trading
 from trading_assets.settings import AlertSettings, Settings, StorageSettings
@@ -229,21 +227,3 @@ def test_every_parameter_is_told(strategy: str) -> None:
     text = (DOCS / "how-to" / "write-a-variant.md").read_text()
     parameters: type[Params] = get_strategy(strategy).parameters
     assert not [name for name in parameters.model_fields if f"`{name}`" not in text]
-
-
-def test_the_example_strategy_runs_and_does_not_look_ahead() -> None:
-    code = next(block for block in _blocks(DOCS / "how-to" / "write-a-strategy.md", "python") if "class " in block)
-    space: dict[str, Any] = {"__name__": "example_strategy"}
-    exec(compile(code, "write-a-strategy.md", "exec"), space)
-    strategy: Strategy[Any] = space["FirstBarBreak"]()
-    market = SyntheticMarket(seed=3, symbols=2, sessions=3)
-    from trading.bars import assemble_m1, resample
-
-    raw = pl.concat(frame.with_columns(Symbol=pl.lit(symbol)) for symbol, frame in market.frames())
-    columns = ["Symbol", "Timestamp", "Open", "High", "Low", "Close", "Volume"]
-    bars = resample(assemble_m1([raw.select(columns)]).bars, "5m")
-    signals = strategy.signals(bars, {"risk_reward": 1.5})
-    assert signals.height == 6
-    report = check_causality(strategy, bars, {"risk_reward": 1.5})
-    assert report.passed
-    assert report.conclusive

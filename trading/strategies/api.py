@@ -8,8 +8,10 @@ import polars as pl
 
 from trading.contracts import BAR_COLUMNS, require_columns, sorted_unique, violation
 from trading.instruments import Instrument
+from trading.sessions import get_calendar
 from trading.strategies.contracts import SIGNAL_COLUMNS, check_signals
 from trading.strategies.indicators import bar_number
+from trading.strategies.levels import instrument_of
 from trading.strategies.params import Params
 
 P = TypeVar("P", bound=Params)
@@ -65,7 +67,8 @@ class Strategy(ABC, Generic[P]):
         Args:
             bars: Symbol, Timestamp, Open, High, Low, Close, Volume, session and any more columns; one
                 timeframe, sorted by Symbol and Timestamp, each once. All rows count as bars: leave
-                incomplete ones out beforehand.
+                incomplete ones out beforehand. Without ``session`` it is the session of each Symbol's calendar
+                that holds the Timestamp.
             params: a mapping, or the strategy's parameter model; None takes the defaults.
             instruments: by Symbol, for tick sizes and calendars; a Symbol without one gets the defaults.
 
@@ -76,19 +79,51 @@ class Strategy(ABC, Generic[P]):
 
         Raises:
             ConfigError: wrong parameters.
-            ContractViolation: wrong bars, or a strategy that broke the contract ``signals``.
+            ContractViolation: wrong bars, bars without ``session`` that lie in none, or a strategy that broke the
+                contract ``signals``.
         """
         checked = self.read_params(params)
         where = f"strategy {self.name}"
+        bars = with_session(bars, instruments, where=where)
         _check_bars(bars, where)
-        frame = self.compute(bars, checked, instruments)
-        silent = self.silent_bars(checked)
+        return check_signals(self.unchecked(bars, checked, instruments), bars, where=where)
+
+    def unchecked(self, bars: pl.DataFrame, params: P, instruments: Instruments | None) -> pl.DataFrame:
+        """:meth:`signals` of good bars with ``session`` and read parameters, without looking at what comes out: for
+        those who ask for them a hundred times over.
+        """
+        frame = self.compute(bars, params, instruments)
+        silent = self.silent_bars(params)
         if silent > 0 and frame.height:
             keys = bars.select("Symbol", "Timestamp").filter(pl.Series(bar_number(bars) < silent))
             frame = frame.join(keys, on=["Symbol", "Timestamp"], how="anti")
-        require_columns(frame, SIGNAL_COLUMNS, "signals", where=where, extra=True)
+        require_columns(frame, SIGNAL_COLUMNS, "signals", where=f"strategy {self.name}", extra=True)
         meta = [name for name in frame.columns if name not in SIGNAL_COLUMNS]
-        return check_signals(frame.select(*SIGNAL_COLUMNS, *meta).sort("Symbol", "Timestamp"), bars, where=where)
+        return frame.select(*SIGNAL_COLUMNS, *meta).sort("Symbol", "Timestamp")
+
+
+def with_session(bars: pl.DataFrame, instruments: Instruments | None = None, *, where: str = "") -> pl.DataFrame:
+    """``bars`` with ``session``: where the column is absent, the session of each Symbol's calendar that holds the bar.
+
+    Raises:
+        ContractViolation: a column of another name or dtype, or a bar that lies in no session.
+    """
+    if any(name.lower() == "session" for name in bars.columns):
+        return bars
+    others = {name: dtype for name, dtype in BAR_COLUMNS.items() if name != "session"}
+    require_columns(bars, others, "bars", where=where, extra=True)
+    by_calendar: dict[str, list[str]] = {}
+    for symbol in bars["Symbol"].drop_nulls().unique():
+        by_calendar.setdefault(instrument_of(symbol, instruments).calendar, []).append(symbol)
+    found = bars.with_columns(session=pl.lit(None, pl.Date))
+    for calendar, symbols in by_calendar.items():
+        own, days = pl.col("Symbol").is_in(symbols), get_calendar(calendar).session_of(bars["Timestamp"])
+        found = found.with_columns(session=pl.when(own).then(days).otherwise("session"))
+        outside = found.filter(own & pl.col("session").is_null())
+        if outside.height:
+            says = f"a bar lies in no session of {calendar}; give the column session (Date), or leave such bars out"
+            raise violation("bars", "outside_session", says, rows=outside.drop("session"), where=where)
+    return found
 
 
 def _check_bars(bars: pl.DataFrame, where: str) -> None:

@@ -1,7 +1,6 @@
 """Columnar indicators over bars sorted by Symbol and Timestamp.
 
-Their memory is finite to the bit: a value depends on the bars of its window alone, never on how much history
-    came
+Their memory is finite to the bit: a value depends on the bars of its window alone, never on how much history came
 before it. Running sums would carry rounding along, and signals made session by session would differ.
 """
 

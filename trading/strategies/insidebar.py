@@ -164,8 +164,8 @@ def _inside_setups(
     if params.max_stop_ticks is not None:
         longest = longest_stop(setups, params.max_stop_ticks, instruments)
         setups = setups.with_columns(
-            sl_long=pl.max_horizontal("sl_long", clean(col("long_entry") - longest)),
-            sl_short=pl.min_horizontal("sl_short", clean(col("short_entry") + longest)),
+            sl_long=pl.max_horizontal("sl_long", clean(col("long_entry") - longest, col("long_entry"))),
+            sl_short=pl.min_horizontal("sl_short", clean(col("short_entry") + longest, col("short_entry"))),
         )
     return with_targets(setups, params.risk_reward).select(
         "Symbol",

@@ -19,9 +19,16 @@ def instrument_of(symbol: str, instruments: Mapping[str, Instrument] | None) -> 
     return Instrument(symbol=symbol) if known is None else known
 
 
-def clean(level: pl.Expr) -> pl.Expr:
-    """A computed level as the decimal that it means."""
-    return level.round_sig_figs(_DIGITS)
+def clean(figure: pl.Expr, *parts: pl.Expr) -> pl.Expr:
+    """A computed figure as the decimal that it means: to 15 significant digits of the largest of it and ``parts``.
+
+    Args:
+        parts: what it was computed from. Their noise stays when they nearly cancel out: 100.5 - 99.9 is
+            0.5999999999999943, and 15 digits of that are noise, too.
+    """
+    largest = pl.max_horizontal(part.abs() for part in (figure, *parts))
+    step = pl.lit(10.0).pow(_DIGITS - 1 - largest.log10().floor())
+    return (figure * step).round() / step
 
 
 def longest_stop(setups: pl.DataFrame, ticks: int, instruments: Mapping[str, Instrument] | None) -> pl.Series:
@@ -56,7 +63,12 @@ def with_targets(setups: pl.DataFrame, risk_reward: float) -> pl.DataFrame:
         )
         .filter(col("long_entry").is_not_null() | col("short_entry").is_not_null())
         .with_columns(
-            tp_long=clean(col("long_entry") + risk_reward * (col("long_entry") - col("sl_long"))),
-            tp_short=clean(col("short_entry") - risk_reward * (col("sl_short") - col("short_entry"))),
+            long_distance=clean(col("long_entry") - col("sl_long"), col("long_entry")) * risk_reward,
+            short_distance=clean(col("sl_short") - col("short_entry"), col("sl_short")) * risk_reward,
         )
+        .with_columns(
+            tp_long=clean(col("long_entry") + col("long_distance"), col("long_entry")),
+            tp_short=clean(col("short_entry") - col("short_distance"), col("short_entry")),
+        )
+        .drop("long_distance", "short_distance")
     )

@@ -1,4 +1,4 @@
-"""frames.py and reference.py as fixtures: in importlib mode neighbours do not import each other."""
+"""cheats.py, frames.py and reference.py as fixtures: in importlib mode neighbours do not import each other."""
 
 import importlib.util
 import sys
@@ -27,3 +27,8 @@ def frames() -> ModuleType:
 @pytest.fixture(scope="session")
 def reference() -> ModuleType:
     return _load("reference")
+
+
+@pytest.fixture(scope="session")
+def cheats() -> ModuleType:
+    return _load("cheats")

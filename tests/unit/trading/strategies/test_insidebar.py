@@ -11,6 +11,7 @@ from trading.contracts import validate
 from trading.errors import ConfigError, ContractViolation
 from trading.instruments import Instrument
 from trading.strategies import LEVELS, get_strategy
+from trading.strategies.api import with_session
 
 CASES: dict[str, dict[str, Any]] = {
     "default": {},
@@ -108,19 +109,24 @@ def test_session_by_session_equals_one_pass_to_the_bit(frames, name):
     assert pl.concat(parts).sort("Symbol", "Timestamp").equals(whole)
 
 
-def test_windows_are_local_times_on_either_side_of_a_clock_change(frames):
-    # 13:30 UTC is 14:30 in Berlin on 20 March and 15:30 on 3 April
-    bars = frames.random_bars(["AA"], 32, seed=8)
+@pytest.mark.parametrize(
+    ("first", "change", "hours"),
+    [
+        # 14:30 UTC is 15:30 in Berlin until the last Sunday of March, then 13:30 is; New York had moved on 10 March
+        (dt.date(2024, 3, 11), dt.date(2024, 3, 31), (14, 13)),
+        # back on the last Sunday of October, a week before New York
+        (dt.date(2024, 10, 7), dt.date(2024, 10, 27), (13, 14)),
+    ],
+)
+def test_windows_are_local_times_on_either_side_of_a_clock_change(frames, first, change, hours):
+    bars = frames.random_bars(["AA"], 25, seed=8, first=first)
     found = get_strategy("insidebar_intraday").signals(
         bars, {"session_windows": [["15:30", "16:00"]], "max_setups_per_window": 9}
     )
-    hours = found.group_by(pl.col("Timestamp").dt.date().alias("day")).agg(
-        pl.col("Timestamp").dt.hour().min().alias("hour")
-    )
-    by_day = dict(hours.rows())
-    before = {hour for day, hour in by_day.items() if dt.date(2024, 3, 11) <= day < dt.date(2024, 3, 29)}
-    after = {hour for day, hour in by_day.items() if day >= dt.date(2024, 4, 1)}
-    assert (before, after) == ({14}, {13})
+    days, utc = pl.col("Timestamp").dt.date(), pl.col("Timestamp").dt.hour()
+    for part, hour in ((found.filter(days < change), hours[0]), (found.filter(days > change), hours[1])):
+        assert part.height > 5
+        assert set(part.select(utc).to_series()) == {hour}
 
 
 def test_a_setup_without_range_does_not_use_up_the_window(frames):
@@ -179,3 +185,42 @@ def test_wrong_bars_are_refused(frames):
         strategy.signals(bars.reverse())
     with pytest.raises(ContractViolation, match="sorted_unique"):
         strategy.signals(pl.concat([bars, bars.tail(1)]))
+
+
+@pytest.mark.parametrize("name", ["insidebar_intraday", "marubozu_breakout"])
+def test_bars_without_a_session_have_that_of_their_calendar(frames, name):
+    bars = frames.random_bars(["AA", "BB"], 4)
+    strategy = get_strategy(name)
+    assert strategy.signals(bars.drop("session")).equals(strategy.signals(bars))
+
+
+def test_the_session_is_that_of_each_symbols_own_calendar(frames):
+    # 14:30 UTC lies in the sessions of both exchanges; on 15 January only London trades
+    bars = frames.answer_bars("daily").drop("session")
+    london = bars.with_columns(Symbol=pl.lit("BB"), Timestamp=pl.col("Timestamp") + pl.duration(days=1))
+    both = pl.concat([bars, london.filter(pl.col("Timestamp").dt.weekday() < 6)])
+    instruments = {"BB": Instrument(symbol="BB", calendar="XLON")}
+    found = with_session(both, instruments)
+    assert found["session"].to_list() == both["Timestamp"].dt.date().to_list()
+    holiday = bars.head(1).with_columns(Timestamp=dt.datetime(2024, 1, 15, 14, 30, tzinfo=dt.UTC))
+    holiday = holiday.with_columns(pl.col("Timestamp").dt.cast_time_unit("us"))
+    assert with_session(holiday.with_columns(Symbol=pl.lit("BB")), instruments)["session"].to_list() == [
+        dt.date(2024, 1, 15)
+    ]
+    with pytest.raises(
+        ContractViolation, match=r"outside_session .*lies in no session of XNYS; give the column session"
+    ):
+        get_strategy("insidebar_breakout").signals(holiday)
+
+
+def test_midnight_is_no_session(frames):
+    """A date that was made a timestamp would silently count as the day before in New York."""
+    bars = frames.answer_bars("daily").drop("session").with_columns(pl.col("Timestamp").dt.truncate("1d"))
+    with pytest.raises(ContractViolation, match="outside_session"):
+        get_strategy("insidebar_breakout").signals(bars)
+
+
+def test_a_session_of_another_spelling_is_refused(frames):
+    bars = frames.random_bars(["AA"], 1).rename({"session": "Session"})
+    with pytest.raises(ContractViolation, match="'Session' must be spelled 'session'"):
+        get_strategy("insidebar_intraday").signals(bars)

@@ -4,7 +4,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from trading.errors import ConfigError
-from trading.strategies import get_strategy
+from trading.strategies import LEVELS, get_strategy
 
 
 @pytest.mark.parametrize(("case", "params"), [("default", {}), ("loose", {"min_range_atr": 0.5})])
@@ -14,6 +14,15 @@ def test_answers_worked_by_hand(frames, case, params):
     found = get_strategy("marubozu_breakout").signals(frames.answer_bars("marubozu"), {"atr_period": 2, **params})
     assert_frame_equal(found, frames.answer_signals("marubozu", case), abs_tol=1e-9)
     assert found["tp_short"].drop_nulls().to_list() == [99.7]
+
+
+@pytest.mark.parametrize(("case", "params"), [("default", {}), ("far", {"min_range_atr": 0.8, "risk_reward": 10})])
+def test_daily_answers_worked_by_hand(frames, case, params):
+    # on 12 January the range is the ATR's share to the cent: 0.6 = 0.8 * 0.75
+    found = get_strategy("marubozu_breakout").signals(frames.answer_bars("marubozu_daily"), {"atr_period": 2, **params})
+    expected = frames.answer_signals("marubozu_daily", case)
+    assert_frame_equal(found, expected, abs_tol=1e-9)
+    assert found.select(LEVELS).rows() == expected.select(LEVELS).rows()
 
 
 def test_one_side_only(frames):
