@@ -23,6 +23,11 @@ _COMMANDS = {
         "download",
         "bring the bars of a universe here ahead of a backfill",
     ),
+    "sweep": (
+        "trading_assets.commands.sweep",
+        "sweep",
+        "replay many parameter sets and see how much of the best is luck",
+    ),
     "explain": ("trading_assets.commands.explain", "explain", "from an order back to the raw file's hash"),
     "status": ("trading_assets.commands.operate", "status", "stages, accounts, kill switches, open orders"),
     "kill": (

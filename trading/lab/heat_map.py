@@ -1,5 +1,6 @@
-"""The table behind a sweep's picture: the best metric over two axes, whatever the others were."""
+"""The table behind a sweep's picture: the best metric over two axes (or one), whatever the others were."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ class HeatMap:
     """One cell for each pair of labels.
 
     Attributes:
-        x, y: names of the axes.
+        x, y: names of the axes; y is empty where there is one axis only, with one row of cells.
         x_labels, y_labels: values, ascending where they are numbers, or ranges of them.
         values: shape (y, x), the best metric of the sets in the cell; NaN where there is none.
         sets: shape (y, x), how many sets are in the cell.
@@ -36,17 +37,18 @@ class HeatMap:
     marked: dict[str, tuple[int, int]]
 
 
-def default_axes(sets: ParameterSets) -> tuple[str, str] | None:
-    """The first two axes with more than one value, else None."""
+def default_axes(sets: ParameterSets) -> tuple[str, str]:
+    """The first two axes with more than one value; the second is empty where there is only one such."""
     several = [
         name
         for name, values in zip(sets.names, zip(*sets.rows, strict=True), strict=True)
         if any(value != values[0] for value in values)
     ]
-    return (several[0], several[1]) if len(several) > 1 else None
+    x, y, *_ = [*several, *(name for name in sets.names[:1] if not several), "", ""]
+    return x, y
 
 
-def heat_map(sets: ParameterSets, metric: Array, x: str, y: str, marked: dict[str, int] | None = None) -> HeatMap:
+def heat_map(sets: ParameterSets, metric: Array, x: str, y: str = "", marked: dict[str, int] | None = None) -> HeatMap:
     """The best of ``metric`` (sets,) in each cell of two axes.
 
     Args:
@@ -55,11 +57,11 @@ def heat_map(sets: ParameterSets, metric: Array, x: str, y: str, marked: dict[st
     Raises:
         ConfigError: no such axis.
     """
-    for name in (x, y):
+    for name in (x, y) if y else (x,):
         if name not in sets.names:
             raise ConfigError(f"heat_map: {name} is no axis; the axes are {', '.join(sets.names)}")
     x_labels, columns = _cells(sets, x)
-    y_labels, rows = _cells(sets, y)
+    y_labels, rows = _cells(sets, y) if y else (("",), np.zeros(len(sets), dtype=np.int64))
     shape = (len(y_labels), len(x_labels))
     values, counts = np.full(shape, np.nan), np.zeros(shape, dtype=np.int64)
     np.fmax.at(values, (rows, columns), metric)
@@ -87,5 +89,5 @@ def _cells(sets: ParameterSets, name: str) -> tuple[tuple[str, ...], Array]:
 def _ranges(numbers: Array, axis: Axis) -> tuple[tuple[str, ...], Array]:
     low, high = float(numbers.min()), float(numbers.max())
     edges = np.geomspace(low, high, RANGES + 1) if axis.logarithmic else np.linspace(low, high, RANGES + 1)
-    labels = tuple(f"{a:.3g} to {b:.3g}" for a, b in zip(edges[:-1], edges[1:], strict=True))
+    labels = tuple(f"{a:.3g} to {b:.3g}" for a, b in itertools.pairwise(edges))
     return labels, np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, RANGES - 1)

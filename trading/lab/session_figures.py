@@ -53,7 +53,7 @@ class SessionFigures:
     @property
     def solvent(self) -> Array:
         """Whether a set's equity was above 0 at the end of every session, (sets,)."""
-        return np.all(self.equity > 0, axis=1)
+        return np.asarray((self.equity > 0).all(axis=1))
 
     @property
     def _before(self) -> Array:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from trading.errors import ConfigError
 from trading.instruments import Instrument
 from trading.lab.config import SweepConfig
 from trading.lab.sampling import SET, ParameterSets, own_values
@@ -48,8 +49,11 @@ class Trials:
     @classmethod
     def of(cls, config: SweepConfig, base: Variant) -> "Trials":
         """ConfigError where there are too many sets, or one of them is no variant."""
-        sets = config.sets()
-        variants = sets.variants(base)
+        try:
+            sets = config.sets()
+            variants = sets.variants(base)
+        except ConfigError as error:
+            raise ConfigError(f"sweep {config.name!r}: {error}") from None
         for number, variant in enumerate(variants):
             if variant.config_hash == base.config_hash:
                 return cls(sets, variants, number)
