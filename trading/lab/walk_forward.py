@@ -40,8 +40,9 @@ class WalkForward:
             (Float64, of these trades, currency).
         returns: session (Date), fold (Int32), return (Float64): all testing windows, one after the other.
         expectancy: mean pnl of all trades out of sample; None without one.
-        efficiency: mean return a session out of sample over that in sample, both averaged over the folds (Pardo's
-            walk-forward efficiency, for windows of any length); None where the one in sample is not above 0.
+        efficiency: mean return of the sessions out of sample over that in sample, the folds' means averaged by their tested
+            sessions (Pardo's walk-forward efficiency, for windows of any length); None where the one in sample is not
+            above 0.
         sharpe: annualised, of ``returns``; None where they do not vary.
         total_return: of ``returns`` compounded, fraction.
     """
@@ -88,8 +89,8 @@ def walk_forward(
     rows: list[dict[str, Any]] = []
     parts: list[pl.DataFrame] = []
     for number, fold in enumerate(folds(len(figures.sessions), config)):
-        inside = figures.metric(metric, fold.train)
-        chosen = best_of(inside, allowed)
+        trained = figures.metric(metric, fold.train)
+        chosen = best_of(trained, allowed)
         if chosen is None:
             continue
         outside = float(figures.metric(metric, fold.test)[chosen])
@@ -103,7 +104,7 @@ def walk_forward(
                 "test_first": test[0],
                 "test_last": test[-1],
                 "set": chosen,
-                "in_sample": float(inside[chosen]),
+                "in_sample": float(trained[chosen]),
                 "out_of_sample": outside if np.isfinite(outside) else None,
                 "in_sample_return": float(figures.returns[chosen, fold.train].mean()),
                 "out_of_sample_return": float(returns.mean()),
@@ -116,12 +117,13 @@ def walk_forward(
     chain = pl.concat([pl.DataFrame(schema=RETURNS), *(part.cast(RETURNS) for part in parts)])  # type: ignore[arg-type]
     trades, pnl = int(table["trades"].sum()), float(table["pnl"].sum())
     values = chain["return"].to_numpy()
-    inside_mean = float(table["in_sample_return"].to_numpy().mean()) if rows else 0.0
+    lengths = np.array([part.height for part in parts])
+    inside = float(np.average(table["in_sample_return"].to_numpy(), weights=lengths)) if rows else 0.0
     return WalkForward(
         folds=table,
         returns=chain,
         expectancy=pnl / trades if trades else None,
-        efficiency=float(table["out_of_sample_return"].to_numpy().mean()) / inside_mean if inside_mean > 0 else None,
+        efficiency=float(values.mean()) / inside if inside > 0 else None,
         sharpe=_sharpe(values, figures.sessions_per_year),
         total_return=float(np.prod(1.0 + values)) - 1.0,
     )

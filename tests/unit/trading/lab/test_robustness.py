@@ -62,7 +62,7 @@ def test_the_figures_are_those_of_their_modules(examined, bars):
 
 
 def test_tables_keep_their_contracts(examined):
-    run, found = examined
+    _, found = examined
     validate(found.results, contracts.RESULTS)
     with pytest.raises(ContractViolation, match="same_as must be the set itself or one before it"):
         validate(found.results.with_columns(same_as=pl.lit(11, dtype=pl.Int32)), contracts.RESULTS)
@@ -120,8 +120,6 @@ def test_no_trade_at_all_is_no_best_set(bars, base):
 
 
 class TestVerdict:
-    strict = Limits(max_pbo=0.0, min_deflated_sharpe=1.0, min_neighbourhood=1.0, min_walk_forward_efficiency=100.0)
-
     def _changed(self, findings, **parts):
         return findings.model_copy(update=parts)
 
