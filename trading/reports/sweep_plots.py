@@ -36,8 +36,7 @@ def heat_map_png(found: "HeatMap", *, metric: str, title: str, note: str = "", l
             return _message(figure, heading, f"No set has the metric {metric}", label)
         axes = figure.subplots()
         reach = float(np.abs(known).max()) or 1.0
-        colours = LinearSegmentedColormap.from_list("below_above", [_BELOW, "#ffffff", _ABOVE])
-        colours.set_bad(_EMPTY)
+        colours = LinearSegmentedColormap.from_list("below_above", [_BELOW, "#ffffff", _ABOVE], bad=_EMPTY)
         scale = TwoSlopeNorm(0.0, -reach, reach)
         shown = np.ma.masked_invalid(found.values)
         image = axes.imshow(shown, origin="lower", aspect="auto", cmap=colours, norm=scale, interpolation="nearest")
