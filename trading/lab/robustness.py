@@ -139,6 +139,14 @@ class _Desk:
         return float(len(sharpes)), independent_trials(self.run.figures.returns[self.candidates].T), variance
 
     def overfitting(self) -> Overfitting:
+        blocks, sessions = self.config.cscv.blocks, len(self.run.figures.sessions)
+        if sessions < 2 * blocks:
+            raise DataError(
+                f"cscv needs two sessions for each of its {blocks} blocks, there are {sessions}; "
+                "take a longer horizon, or fewer blocks"
+            )
+        if self.candidates.sum() < 2:
+            raise DataError("two different sets with a trade are needed to tell the better one")
         return cscv(self.run.figures.returns[self.candidates].T, self.config.cscv.blocks)
 
     def walk_forward(self) -> WalkForward:

@@ -29,7 +29,7 @@ def heat_map_png(found: "HeatMap", *, metric: str, title: str, note: str = "", l
 
     rows, columns = found.values.shape
     with _style():
-        figure = _figure(max(6.4, 2.6 + 0.72 * columns), max(3.0, 2.1 + 0.42 * rows))
+        figure = _figure(max(6.4, 2.6 + 0.72 * columns), max(3.4, 2.2 + 0.4 * rows))
         heading = f"{title}\n{note}" if note else title
         known = found.values[np.isfinite(found.values)]
         if known.size == 0:
@@ -76,13 +76,7 @@ def heat_map_png(found: "HeatMap", *, metric: str, title: str, note: str = "", l
                 )
             )
         if found.marked:
-            axes.legend(
-                loc="upper left",
-                bbox_to_anchor=(0.0, -0.24 if slanted else -0.2),
-                ncols=2,
-                frameon=False,
-                borderaxespad=0.0,
-            )
+            figure.legend(loc="outside lower left", ncols=2, frameon=False)
         bar = figure.colorbar(image, ax=axes, pad=0.02)
         bar.set_label(metric)
         bar.outline.set_visible(False)

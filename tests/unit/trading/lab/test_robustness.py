@@ -98,7 +98,10 @@ def test_too_few_sessions_are_said_and_nothing_is_made_up(bars, base):
 
     run = run_sweep(few, Trials.of(chosen, base), signals_of)
     found = examine(run, chosen, few, signals_of, as_of=days[-1]).findings
-    assert found.overfitting is None and "at least 12 rows" in found.missing["overfitting"]
+    assert (
+        found.overfitting is None
+        and "two sessions for each of its 6 blocks, there are 5" in found.missing["overfitting"]
+    )
     assert found.walk_forward is None and "train + gap = 8 sessions, there are 5" in found.missing["walk_forward"]
     assert not found.sound
     assert "overfitting is not known" in report(found, chosen.limits)
