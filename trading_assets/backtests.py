@@ -54,7 +54,7 @@ def backtest_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition
         sources=[
             "trading/lab/amounts.py",
             "trading/lab/artefacts.py",
-            "trading/lab/contracts.py",
+            "trading/lab/backtest_contracts.py",
             "trading/replay",
             "trading/reports/canvas.py",
             "trading/reports/curves.py",
@@ -149,7 +149,7 @@ def _audit(where: str) -> Any:
 
     def audit(reader: "Reader") -> None:
         from trading.contracts import validate
-        from trading.lab.contracts import CONTRACTS
+        from trading.lab.backtest_contracts import CONTRACTS
 
         for file, contract in CONTRACTS.items():
             validate(reader.frame(file), contract, where=where)

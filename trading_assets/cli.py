@@ -33,6 +33,11 @@ _COMMANDS = {
         "strategy",
         "write a strategy, list all, ask whether one looks ahead",
     ),
+    "sweep": (
+        "trading_assets.commands.sweep",
+        "sweep",
+        "replay many parameter sets and see how much of the best is luck",
+    ),
     "explain": ("trading_assets.commands.explain", "explain", "from an order back to the raw file's hash"),
     "status": ("trading_assets.commands.operate", "status", "stages, accounts, kill switches, open orders"),
     "kill": (

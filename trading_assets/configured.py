@@ -1,4 +1,4 @@
-"""What the configs folder says: variants, accounts, promotion policy; validated, each file named when wrong."""
+"""What the configs folder says: variants, accounts, sweeps, promotion policy; validated, each file named when wrong."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +11,7 @@ from trading_assets.settings import Settings, read_yaml
 
 if TYPE_CHECKING:
     from trading.accounts import AccountConfig
+    from trading.lab.config import SweepConfig
     from trading.promotion.policy import PromotionPolicy
     from trading.variants import Variant
 
@@ -45,6 +46,25 @@ def account(settings: Settings, name: str) -> "AccountConfig":
     from trading.accounts import AccountConfig
 
     return _load(settings.configs / "accounts", name, AccountConfig.model_validate)
+
+
+def sweep_names(settings: Settings) -> list[str]:
+    """Names of the sweeps: the files of configs/sweeps/; an installation may have none."""
+    folder = settings.configs / "sweeps"
+    return _names(folder) if folder.is_dir() and any(folder.iterdir()) else []
+
+
+def sweep(settings: Settings, name: str) -> "SweepConfig":
+    from trading.lab.config import SweepConfig
+
+    return _load(settings.configs / "sweeps", name, SweepConfig.model_validate)
+
+
+def sweep_file(file: Path) -> "SweepConfig":
+    """A sweep from a file anywhere; it is named after it."""
+    from trading.lab.config import SweepConfig
+
+    return validated(file, SweepConfig.model_validate, {"name": file.stem, **read_yaml(file)})
 
 
 def promotion_policy(settings: Settings) -> "PromotionPolicy":

@@ -17,6 +17,7 @@ GROUPS = (
     "features",
     "signals",
     "backtests",
+    "sweeps",
     "promotion",
     "orders",
     "portfolio",

@@ -28,14 +28,14 @@ from sensors.quality import quality_sensor  # noqa: E402
 from trading_assets.backtests import backtest_assets  # noqa: E402
 from trading_assets.bars import bar_assets  # noqa: E402
 from trading_assets.checks import quality_checks, refusals_fail_the_run  # noqa: E402
-from trading_assets.configured import account_names, variant_names  # noqa: E402
+from trading_assets.configured import account_names, sweep_names, variant_names  # noqa: E402
 from trading_assets.corporate_actions import corporate_action_assets  # noqa: E402
 from trading_assets.features import feature_assets  # noqa: E402
 from trading_assets.market_data import market_data_assets  # noqa: E402
 from trading_assets.materialise import CONTRACT_CHECK  # noqa: E402
 from trading_assets.minutes import minute_assets  # noqa: E402
 from trading_assets.orders import order_assets  # noqa: E402
-from trading_assets.partitions import by_account, by_variant, session_partitions  # noqa: E402
+from trading_assets.partitions import by_account, by_sweep, by_variant, session_partitions  # noqa: E402
 from trading_assets.promotion import promotion_assets  # noqa: E402
 from trading_assets.quality import outlier_assets, suite_checks  # noqa: E402
 from trading_assets.reports import report_assets  # noqa: E402
@@ -43,6 +43,7 @@ from trading_assets.revisions import revision_assets, revision_checks  # noqa: E
 from trading_assets.safety import safety_definitions  # noqa: E402
 from trading_assets.settings import Settings  # noqa: E402
 from trading_assets.signals import signal_assets  # noqa: E402
+from trading_assets.sweeps import sweep_assets, sweep_checks  # noqa: E402
 from trading_assets.warehouse import warehouse_assets  # noqa: E402
 
 
@@ -59,6 +60,7 @@ def build_defs(settings: Settings, *, overrides: Mapping[str, Any] | None = None
     sessions = session_partitions(settings)
     variants, accounts = variant_names(settings), account_names(settings)
     session_variant, session_account = by_variant(sessions, variants), by_account(sessions, accounts)
+    session_sweep = by_sweep(sessions, sweep_names(settings))
     assets = [
         *market_data_assets(settings, sessions),
         *corporate_action_assets(settings),
@@ -68,6 +70,7 @@ def build_defs(settings: Settings, *, overrides: Mapping[str, Any] | None = None
         *feature_assets(settings, sessions),
         *signal_assets(settings, session_variant),
         *backtest_assets(settings, session_variant),
+        *sweep_assets(settings, session_sweep),
         *promotion_assets(settings, session_variant),
         *order_assets(settings, session_account),
         *warehouse_assets(settings),
@@ -91,6 +94,7 @@ def build_defs(settings: Settings, *, overrides: Mapping[str, Any] | None = None
         asset_checks=[
             *(refusals_fail_the_run(name) for name in contracted),
             *quality_checks(settings),
+            *sweep_checks(session_sweep),
             suites,
             *revision_checks(),
         ],

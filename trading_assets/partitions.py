@@ -1,4 +1,4 @@
-"""Partitions: exchange sessions, alone or crossed with variants or accounts.
+"""Partitions: exchange sessions, alone or crossed with variants, sweeps or accounts.
 
 Symbols are a column, never a dimension. Holidays are excluded one by one, so that the UI lists exactly the exchange's
 sessions and a window of "two sessions back" counts sessions.
@@ -63,6 +63,13 @@ def session_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
 
 def by_variant(sessions: dg.DailyPartitionsDefinition, variants: list[str]) -> dg.MultiPartitionsDefinition:
     return dg.MultiPartitionsDefinition({"session": sessions, "variant": dg.StaticPartitionsDefinition(variants)})
+
+
+def by_sweep(sessions: dg.DailyPartitionsDefinition, sweeps: list[str]) -> dg.MultiPartitionsDefinition | None:
+    """None where there is no sweep."""
+    if not sweeps:
+        return None
+    return dg.MultiPartitionsDefinition({"session": sessions, "sweep": dg.StaticPartitionsDefinition(sweeps)})
 
 
 def by_account(sessions: dg.DailyPartitionsDefinition, accounts: list[str]) -> dg.MultiPartitionsDefinition:

@@ -12,7 +12,7 @@ import polars as pl
 
 from resources.configurable import ClockResource, LakeResource, LedgerResource
 from trading_assets.code_version import platform_version
-from trading_assets.configured import promotion_policy
+from trading_assets.configured import promotion_policy, sweep_names
 from trading_assets.configured import variant as load_variant
 from trading_assets.dataset import dataset
 from trading_assets.history import History
@@ -20,6 +20,7 @@ from trading_assets.materialise import Materialised, Produce, Skipped, dimension
 from trading_assets.pins import Pins
 from trading_assets.publications import materialised
 from trading_assets.settings import Settings
+from trading_assets.sweep_evidence import SweepEvidence
 
 if TYPE_CHECKING:
     from resources.lake import Commit
@@ -36,9 +37,9 @@ def promotion_assets(settings: Settings, partitions: dg.MultiPartitionsDefinitio
         group="promotion",
         description="Which stage a variant stands on after a session, and why: every gate with its figure and threshold. "
         "A decision as of a session allows orders from the next session on.",
-        sources=["trading/promotion", "trading_assets/promotion.py"],
+        sources=["trading/promotion", "trading_assets/promotion.py", "trading_assets/sweep_evidence.py"],
         partitions=partitions,
-        deps=["backtest", "bar_quality"],
+        deps=["backtest", "bar_quality", *_sweep_of_the_session(settings)],
         kinds=("polars", "parquet"),
     )
     def promotion_decision(
@@ -54,7 +55,9 @@ def promotion_assets(settings: Settings, partitions: dg.MultiPartitionsDefinitio
                 if as_of not in desk.history.sessions("backtest", {"variant": name}):
                     return Skipped(f"backtest of session {as_of} for {name} is not on main")
                 decisions = desk.decide(name, as_of)
-                reads = {"backtest": desk.history.pinned, "bar_quality": desk.history.pinned}
+                reads = dict.fromkeys(("backtest", "bar_quality"), desk.history.pinned)
+                if "sweep" in decisions[0].evidence.commits:
+                    reads["sweep"] = desk.history.pinned
                 publication = publisher.publish(
                     "promotion_decision",
                     {"session": as_of.isoformat(), "variant": name},
@@ -91,6 +94,14 @@ def promotion_assets(settings: Settings, partitions: dg.MultiPartitionsDefinitio
     return [promotion_decision]
 
 
+def _sweep_of_the_session(settings: Settings) -> list[dg.AssetDep]:
+    """The sweeps as of the same session; a decision takes an older one where there is none."""
+    if not sweep_names(settings):
+        return []
+    same = dg.DimensionPartitionMapping("session", dg.IdentityPartitionMapping())
+    return [dg.AssetDep("sweep", partition_mapping=dg.MultiPartitionMapping({"session": same}))]
+
+
 @dataclass
 class DecisionDesk:
     """Collects the evidence of a variant as of a session and decides on it; remembers what was decided before."""
@@ -103,6 +114,7 @@ class DecisionDesk:
 
     def __post_init__(self) -> None:
         self._pins = Pins(self.history.snapshot.lake)
+        self._sweeps = SweepEvidence(self.history)
 
     def decide(self, name: str, as_of: dt.date) -> tuple["Decision", ...]:
         """The decisions of one session, without recording them: pure but for what it reads."""
@@ -142,7 +154,7 @@ class DecisionDesk:
 
     def evidence(self, variant: "Variant", as_of: dt.date, earlier: list["Decision"]) -> "Evidence":
         """What is known of ``variant`` as of a session, read from the published backtest at the pinned commit."""
-        from trading.promotion import DataQuality, Evidence, HorizonEvidence, SymbolEvidence
+        from trading.promotion import DataQuality, Evidence, HorizonEvidence, Robustness, SymbolEvidence
 
         partition = {"session": as_of.isoformat(), "variant": variant.name}
         snapshot = self.history.snapshot
@@ -163,6 +175,7 @@ class DecisionDesk:
         first = min((horizon.first for horizon in horizons), default=as_of)
         used = [day for day in self.quality() if first <= day <= as_of]
         causality = manifest["causality"]
+        swept = self._sweeps.of(variant, as_of)
         return Evidence(
             variant=variant.name,
             strategy_version=manifest["strategy_version"],
@@ -171,6 +184,7 @@ class DecisionDesk:
             commits={
                 "backtest": self.history.made_by("backtest", as_of, {"variant": variant.name}),
                 **manifest["inputs"],
+                **({} if swept is None else {"sweep": dict(swept[1])}),
             },
             code_version=manifest["code_version"],
             calendar_version=f"exchange_calendars {manifest['packages']['exchange-calendars']} {self.settings.calendar}",
@@ -192,6 +206,7 @@ class DecisionDesk:
                 partitions=len(used),
                 failed=tuple(f"bar_quality {day}" for day in used if not self.quality()[day]),
             ),
+            robustness=Robustness() if swept is None else swept[0],
             breakers=self._breakers(variant.name, as_of),
             superseded=self._superseded(variant.name, earlier),
         )

@@ -15,6 +15,8 @@ from pydantic import BaseModel
 
 from trading.accounts import AccountConfig, BreakerLimits, Limits
 from trading.errors import TradingError
+from trading.lab.axes import Axis
+from trading.lab.config import SweepConfig
 from trading.replay import ReplayConfig
 from trading.risk.gates import GATES
 from trading.strategies import Params, get_strategy, registered_strategies
@@ -220,6 +222,27 @@ def test_the_example_variant_is_one() -> None:
     variant = Variant.from_config({"name": "ib_europe", **yaml.safe_load(first)})
     assert variant.label == "IB Europe"
     assert isinstance(variant.replay, ReplayConfig)
+
+
+def test_the_example_sweep_is_one_and_every_key_is_told() -> None:
+    page = DOCS / "how-to" / "sweep-and-robustness.md"
+    first, *_ = _blocks(page, "yaml")
+    assert len(SweepConfig.model_validate({"name": "example", **yaml.safe_load(first)}).sets()) == 60
+    text = page.read_text()
+    sections = {model for field in SweepConfig.model_fields.values() for model in _kinds(field.annotation)} - {Axis}
+    told = [name for model in (SweepConfig, *sections) for name in model.model_fields if name != "name"]
+    assert len(sections) == 5
+    assert not [name for name in told if f"`{name}" not in text and f"`{name}`" not in text]
+    assert not [name for name in Axis.model_fields if name != "choice" and f"{name}:" not in text]
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "configs" / "sweeps").iterdir()), ids=lambda file: file.stem)
+def test_the_sweeps_of_the_configs_are_sound(file: Path) -> None:
+    from trading.lab.sweep import Trials
+
+    config = SweepConfig.model_validate({"name": file.stem, **yaml.safe_load(file.read_text())})
+    variant = yaml.safe_load((ROOT / "configs" / "runs" / f"{config.variant}.yml").read_text())
+    assert len(Trials.of(config, Variant.from_config({"name": config.variant, **variant}))) >= 50
 
 
 @pytest.mark.parametrize("strategy", registered_strategies())

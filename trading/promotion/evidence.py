@@ -95,10 +95,10 @@ class Robustness(_Record):
 
     Args:
         trials: variants tried in the sweep that this one comes from.
-        deflated_sharpe: see :func:`trading.promotion.statistics.deflated_sharpe_ratio`.
+        deflated_sharpe: see :func:`trading.lab.deflated_sharpe.deflated_sharpe_ratio`.
         walk_forward_folds, walk_forward_expectancy: out-of-sample folds, and expectancy per trade over them
         together.
-        pbo: see :func:`trading.promotion.statistics.pbo_cscv`.
+        pbo: see :func:`trading.lab.overfitting.cscv`.
         neighbourhood: share of neighbouring parameter sets with an expectancy above 0.
         fill_order_expectancy: the worst expectancy over the assumptions about order inside a bar.
     """

@@ -127,7 +127,7 @@ def _write(settings: Settings, run: "BacktestRun", folder: Path) -> tuple["Artef
     from resources.lake.layout import encode_frame
     from trading.contracts import validate
     from trading.lab.artefacts import NAMES, build_artefacts
-    from trading.lab.contracts import CONTRACTS
+    from trading.lab.backtest_contracts import CONTRACTS
     from trading_assets.folder_of_files import write_folder
 
     made = build_artefacts(run, timezone=settings.display_timezone, label=settings.label)

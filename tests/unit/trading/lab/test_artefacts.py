@@ -30,7 +30,7 @@ from trading.lab.artefacts import (
     build_artefacts,
     session_closes,
 )
-from trading.lab.contracts import CONTRACTS
+from trading.lab.backtest_contracts import CONTRACTS
 from trading.promotion.horizons import HorizonWindow
 from trading.replay import replay
 from trading.variants import Variant
