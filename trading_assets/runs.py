@@ -10,10 +10,13 @@ from itertools import groupby
 from uuid import uuid4
 
 import dagster as dg
+from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from trading_assets.materialise import CONTRACT_CHECK
 from trading_assets.settings import Settings
+
+_EVENT_LOG = {"module": "resources.event_log", "class": "KeptEventLog"}
 
 Progress = Callable[[str, int], None]  # asset, partitions done since the last call
 
@@ -52,7 +55,9 @@ def configured_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 def local_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """The Dagster instance under the home, made on first use; `trading ui` serves the same one."""
     prepare_dagster_home(settings)
-    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+    home = str(settings.dagster_home)
+    storage = {"event_log_storage": {**_EVENT_LOG, "config": {"dagster_home": home}}}
+    with dg.DagsterInstance.from_ref(InstanceRef.from_dir(home, overrides=storage)) as instance:
         yield instance
 
 
@@ -66,6 +71,10 @@ def prepare_dagster_home(settings: Settings) -> None:
             "# Dagster's own bookkeeping for this home, in SQLite beside this file.\n"
             "telemetry:\n  enabled: false\n"
             "nux:\n  enabled: false\n"
+            "event_log_storage:\n"
+            f"  module: {_EVENT_LOG['module']}\n"
+            f"  class: {_EVENT_LOG['class']}\n"
+            "  config:\n    dagster_home:\n      env: DAGSTER_HOME\n"
         )
         partial.replace(config)
 
