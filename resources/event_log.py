@@ -31,6 +31,7 @@ class KeptEventLog(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
+        self._inherited: list[OrderedDict[str, Engine]] = []
         self._process = os.getpid()
         self._tables: set[str] = set()
         super().__init__(base_dir, inst_data)
@@ -55,11 +56,10 @@ class KeptEventLog(SqliteEventLogStorage):
                 yield connection
 
     def _engine(self, shard: str) -> Engine:
-        if self._process != os.getpid():  # a fork: the connections are the parent's, closing them would drop its locks
-            for inherited in self._engines.values():
-                inherited.dispose(close=False)
-            self._engines.clear()
-            self._process = os.getpid()
+        if self._process != os.getpid():
+            # a fork: SQLite's connections must not be used, nor even closed, by another process than their own
+            self._inherited.append(self._engines)
+            self._engines, self._process = OrderedDict(), os.getpid()
         engine = self._engines.get(shard)
         if engine is None:
             engine = self._engines[shard] = create_engine(

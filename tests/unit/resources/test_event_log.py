@@ -11,7 +11,7 @@ import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from resources.event_log import KeptEventLog
-from trading_assets.runs import prepare_dagster_home
+from trading_assets.runs import local_instance, prepare_dagster_home
 from trading_assets.settings import Settings
 
 SESSIONS = dg.StaticPartitionsDefinition(["2023-11-20", "2023-11-21"])
@@ -118,3 +118,21 @@ def test_a_wiped_log_starts_anew(instance: dg.DagsterInstance) -> None:
     log.wipe()
     log.store_event(entry("run", "after"))
     assert messages(log, "run") == ["after"]
+
+
+def test_the_command_line_has_it_and_a_storage_that_a_person_chose_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    settings = Settings.load(tmp_path, env={})
+    with local_instance(settings) as opened:
+        kept(opened).store_event(entry("run", "by the command line"))
+    elsewhere = tmp_path / "elsewhere"
+    chosen = settings.dagster_home / "dagster.yaml"
+    chosen.write_text(f"storage:\n  sqlite:\n    base_dir: {elsewhere}\n")
+    with local_instance(settings) as opened:
+        assert opened.event_log_storage.get_logs_for_run("run") == []
+        assert elsewhere.exists()
+    chosen.write_text("telemetry:\n  enabled: false\n")  # as homes had it before
+    with local_instance(settings) as opened:
+        assert messages(kept(opened), "run") == ["by the command line"]
