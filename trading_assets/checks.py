@@ -1,9 +1,11 @@
 """Asset checks beside the contracts: refused partitions fail the run, thin minutes warn, strategies that look ahead block."""
 
 import datetime as dt
+import sys
 
 import dagster as dg
 import polars as pl
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from resources.configurable import ClockResource, LakeResource, SourcesResource
 from sensors.alerts import REFUSALS_STEP_SUFFIX
@@ -26,15 +28,19 @@ def refusals_fail_the_run(asset: str) -> dg.AssetChecksDefinition:
         description="Every partition of the run kept its contract. Fails the run otherwise, after the others went on.",
     )
     def every_partition_kept(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        # by the failed ones of this check, which are few: a run's events are read from its first one on
+        failed = context.instance.event_log_storage.get_asset_check_execution_history(
+            dg.AssetCheckKey(dg.AssetKey(asset), CONTRACT_CHECK),
+            limit=sys.maxsize,
+            status={AssetCheckExecutionRecordStatus.FAILED},
+        )
         refused = {
             evaluation.partition: evaluation.description or ""
-            for entry in context.instance.all_logs(
-                context.op_execution_context.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
-            )
-            if entry.dagster_event is not None
-            and (evaluation := entry.dagster_event.asset_check_evaluation_data).asset_key == dg.AssetKey(asset)
-            and evaluation.check_name == CONTRACT_CHECK
-            and not evaluation.passed
+            for record in reversed(failed)
+            if record.run_id == context.op_execution_context.run_id
+            and record.event is not None
+            and record.event.dagster_event is not None
+            and (evaluation := record.event.dagster_event.asset_check_evaluation_data)
         }
         if refused:
             listed = "; ".join(f"{partition}: {reason}" for partition, reason in list(refused.items())[:5])

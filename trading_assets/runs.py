@@ -7,13 +7,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 from uuid import uuid4
 
 import dagster as dg
+import yaml
+from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from trading_assets.materialise import CONTRACT_CHECK
 from trading_assets.settings import Settings
+
+# as a home's dagster.yaml has it; of DAGSTER_HOME, as a home may be moved
+_EVENT_LOG = {
+    "event_log_storage": {
+        "module": "resources.event_log",
+        "class": "KeptEventLog",
+        "config": {"dagster_home": {"env": "DAGSTER_HOME"}},
+    }
+}
+_STORAGES = ("storage", "run_storage", "event_log_storage", "schedule_storage")
 
 Progress = Callable[[str, int], None]  # asset, partitions done since the last call
 
@@ -52,7 +65,13 @@ def configured_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 def local_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """The Dagster instance under the home, made on first use; `trading ui` serves the same one."""
     prepare_dagster_home(settings)
-    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+    home = settings.dagster_home
+    written = yaml.safe_load((home / "dagster.yaml").read_text()) or {}
+    overrides: dict[str, Any] = {}
+    if {key: written[key] for key in _STORAGES if key in written} in ({}, _EVENT_LOG):  # else a person chose another
+        ours = _EVENT_LOG["event_log_storage"]
+        overrides["event_log_storage"] = {**ours, "config": {"dagster_home": str(home)}}
+    with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides)) as instance:
         yield instance
 
 
@@ -66,6 +85,7 @@ def prepare_dagster_home(settings: Settings) -> None:
             "# Dagster's own bookkeeping for this home, in SQLite beside this file.\n"
             "telemetry:\n  enabled: false\n"
             "nux:\n  enabled: false\n"
+            f"{yaml.safe_dump(_EVENT_LOG, sort_keys=False)}"
         )
         partial.replace(config)
 
