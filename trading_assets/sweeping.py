@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trading_assets.backtests import package_versions
-from trading_assets.code_version import source_version
+from trading_assets.code_version import package_versions, source_version
 from trading_assets.configured import variant as load_variant
 from trading_assets.history import History
 from trading_assets.settings import Settings
