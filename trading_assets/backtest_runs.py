@@ -191,7 +191,7 @@ def backtest_run(
         horizons=replayed,
         instruments=instruments,
         inputs=inputs.identity(reach),
-        causality=_causality(variant, whole.filter("complete"), instruments, as_of),
+        causality=_causality(variant, whole.filter("complete"), instruments, seed=as_of.toordinal()),
         code_version=research_version(),
         packages=package_versions(),
     )
@@ -230,7 +230,7 @@ def _content(signals: pl.DataFrame, days: Sequence[dt.date]) -> dict[str, Any]:
 
 
 def _causality(
-    variant: "Variant", bars: pl.DataFrame, instruments: "Mapping[str, Instrument]", as_of: dt.date
+    variant: "Variant", bars: pl.DataFrame, instruments: "Mapping[str, Instrument]", *, seed: int
 ) -> dict[str, Any]:
     from trading.strategies import check_causality
 
@@ -240,14 +240,14 @@ def _causality(
         variant.params,
         cuts=_CAUSALITY_CUTS,
         rounds=_CAUSALITY_ROUNDS,
-        seed=as_of.toordinal(),
+        seed=seed,
         instruments=instruments,
         max_bars=_CAUSALITY_BARS,
     )
     return {
         "passed": found.passed,
         "cuts": len(found.cuts) + found.probes,
-        "seed": as_of.toordinal(),
+        "seed": seed,
         "bars": found.bars,
         "signals": found.signals,
         "conclusive": found.conclusive,
