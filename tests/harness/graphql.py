@@ -277,7 +277,9 @@ class GraphQL:
         """
         for entry in _expect(self.ask(_WORKSPACE)["workspaceOrError"], "Workspace")["locationEntries"]:
             what = entry["locationOrLoadError"] or {}
-            if what.get("__typename") == "PythonError" and "DagsterUserCodeUnreachableError" not in what["message"]:
+            if what.get("__typename") == "PythonError":
+                if "DagsterUserCodeUnreachableError" in what["message"]:
+                    return False
                 raise GraphQLError(what["message"] + "".join(what["stack"]))
             if entry["name"] == self.location and entry["loadStatus"] == "LOADED":
                 return True
