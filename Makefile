@@ -33,8 +33,10 @@ check: setup ## lint and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-test: setup ## every test, on two processes; the long files are the first ones, so that neither waits for the other at the end
-	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+# Three processes on two cores, as many tests wait for a daemon, a kill or a disk. Temporary files go to memory where there
+# is room (tests/conftest.py); PYTEST_ARGS=--basetemp=DIR puts them on the disk of DIR.
+test: setup ## every test, on three processes
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 bench: setup ## the claims about speed, measured against their peers
 	@$(UV) sync --locked --group bench --quiet

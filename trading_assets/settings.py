@@ -118,10 +118,14 @@ class Settings(_Model):
             raise ConfigError(f"settings of {home} (platform.yaml there and in {configs}): {_first(error)}") from None
 
 
+# The parser in C where PyYAML was built with it: every run reads every variant and account of its configuration.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
 def read_yaml(file: Path) -> dict[str, Any]:
     """A YAML mapping; ConfigError names the file and the line where it is not one."""
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_LOADER)
     except FileNotFoundError:
         raise ConfigError(f"{file} is missing") from None
     except yaml.YAMLError as error:

@@ -54,7 +54,7 @@ def _arrives(desk: Installation, slack: SlackServer, title: str, count: int) -> 
     desk.processes.wait_until(f"{title!r} arrives in Slack for the {count}. time", arrived, 90)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_each_failure_rings_once_across_restarts_and_in_files_without_a_token(
     tmp_path: Path, processes: Processes
 ) -> None:

@@ -13,7 +13,7 @@ from harness.processes import Processes
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_the_schedule_starts_the_day_and_the_day_ends_once_though_the_daemon_dies(
     tmp_path: Path, processes: Processes
 ) -> None:

@@ -18,7 +18,7 @@ from trading.synthetic import Injection, SyntheticMarket
 from trading_assets.commands.explain import explanation
 from trading_assets.demo import DemoResult, run_demo
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 BAD_SESSION = dt.date(2023, 11, 17)
 

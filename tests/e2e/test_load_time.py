@@ -46,7 +46,7 @@ def _cpu_seconds(target: list[str], environment: dict[str, str], folder: Path) -
     return usage.ru_utime + usage.ru_stime
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(1200)
 def test_validating_the_definitions_costs_little_more_than_validating_none(tmp_path: Path) -> None:
     make_home(tmp_path / "home", sessions=2, symbols=1)
     (tmp_path / "dagster").mkdir()

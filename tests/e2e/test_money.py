@@ -78,7 +78,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     assert left == []
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_green_evidence_is_promoted_once_though_the_daemon_dies(desk: Desk) -> None:
     graphql = desk.installation.graphql
     variants = variant_names(desk.settings)
@@ -106,7 +106,7 @@ def test_green_evidence_is_promoted_once_though_the_daemon_dies(desk: Desk) -> N
     assert steps["insidebar_breakout"] == []
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_a_breach_cancels_what_is_open_and_nothing_is_sent_after_a_restart_either(desk: Desk) -> None:
     session, after = desk.ahead
     desk.installation.wait_for_job("promotion_job", 120)

@@ -28,7 +28,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Installatio
     assert left == []
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(1200)
 def test_a_backfill_from_the_ui_is_one_run_and_the_command_line_finds_nothing_left_to_do(
     desk: tuple[Installation, list[str]],
 ) -> None:
@@ -52,7 +52,7 @@ def test_a_backfill_from_the_ui_is_one_run_and_the_command_line_finds_nothing_le
     assert again.stdout.splitlines() == [f"{name}: 0 published, 4 unchanged" for name in ("m1_bars", "m1_raw")]
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(1200)
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed; apt-get install chromium")
 def test_the_pages_of_the_graph_of_an_asset_and_of_its_checks_show_what_is_there(
     desk: tuple[Installation, list[str]], tmp_path: Path

@@ -67,7 +67,7 @@ def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[In
         vendor = {
             "kind": "eodhd",
             "base_url": shares.url,
-            "patience_seconds": 0.3,
+            "patience_seconds": 30,
             "requests_per_minute": 6000,
         }
         universes: dict[str, dict[str, Any]] = {
@@ -113,7 +113,7 @@ def test_each_universe_has_the_sessions_of_its_calendar(installation: Installati
 
 
 def test_a_vendor_that_is_down_pauses_its_own_universe(installation: Installation) -> None:
-    installation.shares.answer = lambda _: Reply(503, b"maintenance", content_type="text/plain")
+    installation.shares.answer = lambda _: Reply(503, b"maintenance", {"Retry-After": "3600"}, "text/plain")
     asked = len(installation.crypto.asked)
     outcome, failed = installation.run(FRIDAY, FRIDAY)
     assert "m1_raw" not in outcome.failures and installation.minutes(FRIDAY) == {"BTC-USDT": 1440}

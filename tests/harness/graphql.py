@@ -271,10 +271,15 @@ class GraphQL:
         return evaluation
 
     def loaded(self) -> bool:
-        """Whether the code location has loaded. GraphQLError, with the stack, where it failed to."""
+        """Whether the code location has loaded. GraphQLError, with the stack, where it failed to.
+
+        A code server that was just started again may not be reached yet: that is not loaded, and no failure.
+        """
         for entry in _expect(self.ask(_WORKSPACE)["workspaceOrError"], "Workspace")["locationEntries"]:
             what = entry["locationOrLoadError"] or {}
             if what.get("__typename") == "PythonError":
+                if "DagsterUserCodeUnreachableError" in what["message"]:
+                    return False
                 raise GraphQLError(what["message"] + "".join(what["stack"]))
             if entry["name"] == self.location and entry["loadStatus"] == "LOADED":
                 return True

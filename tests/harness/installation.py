@@ -110,7 +110,7 @@ class Installation:
 
         return self.processes.wait_until(f"{count} runs of {job} end", ended, seconds, every=0.5)
 
-    def trading(self, *arguments: str, seconds: float = 120) -> "subprocess.CompletedProcess[str]":
+    def trading(self, *arguments: str, seconds: float = 480) -> "subprocess.CompletedProcess[str]":
         """The `trading` command on this home, to its end."""
         return subprocess.run(
             [BIN / "trading", *arguments],

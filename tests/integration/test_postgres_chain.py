@@ -15,7 +15,7 @@ from resources.ledger import Ledger
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_a_session_from_minutes_to_orders_with_everything_kept_in_postgresql(
     tmp_path: Path, processes: Processes
 ) -> None:

@@ -9,9 +9,11 @@ instruments  {symbol: {"tick", "lot", "min_qty"}}
 """
 
 from fractions import Fraction
+from functools import cache
 from math import ceil, floor
 
 
+@cache
 def decimal(value):
     return Fraction(repr(float(value)))
 

@@ -322,7 +322,7 @@ def test_a_gateway_that_says_nothing_is_connected_to_anew(
 ) -> None:
     tws.faults.append(SILENT)
     pace = HistoricalPace(sleep=time.sleep, monotonic=time)
-    history = HistoricalBars(connection, pace, seconds=0.3, sleep=time.sleep)
+    history = HistoricalBars(connection, pace, seconds=2, sleep=time.sleep)
     of = vendor(history, time)
     assert sum(of.rows("SPY", page.body).height for page in of.pages("SPY", *session_minutes())) == 960
     assert tws.connections == 2

@@ -1,14 +1,16 @@
 """One lake per test. ``lake_provided`` may be parametrized indirectly by an implementation's name; embedded is the default."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from harness.lake_actions import Land, landing
@@ -81,61 +83,59 @@ def land(lake: Lake) -> Land:
 
 
 _ROOT = Path(__file__).parents[3]
-_WRITERS = Path(__file__).with_name("writers.py")
-_WAIT_SECONDS = 120
 
 
-def start_writer(name: str, arguments: Sequence[Any], kill_at: int | None = None) -> subprocess.Popen[str]:
-    command = [sys.executable, str(_WRITERS), name, json.dumps(list(arguments))]
-    if kill_at is not None:
-        command.append(str(kill_at))
-    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=_ROOT
+@pytest.fixture(scope="session")
+def _warm_writers() -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("writers.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(_ROOT)},
+        cwd=_ROOT,
+        start_new_session=True,
     )
-
-
-def finish_writer(process: subprocess.Popen[str]) -> dict[str, Any] | None:
-    """The writer's answer, None where it was killed. Raises for any other end."""
     try:
-        out, err = process.communicate(timeout=_WAIT_SECONDS)
+        yield process
     finally:
-        process.kill()
-    if process.returncode == -9:
-        return None
-    assert process.returncode == 0, err
-    answer: dict[str, Any] = json.loads(out)
-    return answer
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+class RunWriter(Protocol):
+    def __call__(self, name: str, *arguments: Any, kill_at: int = 0) -> dict[str, Any] | None: ...
 
 
 @pytest.fixture
-def in_processes() -> Callable[[str, list[tuple[Any, ...]]], list[Any]]:
+def writer(_warm_writers: subprocess.Popen[str]) -> RunWriter:
+    """Run one writer of ``writers.py`` in a process of its own; its answer, None where it was killed.
+
+    ``kill_at``: killed at its n-th call that changes the disk or asks a server; it may come to its end before.
+    """
+
+    def run(name: str, *arguments: Any, kill_at: int = 0) -> dict[str, Any] | None:
+        environment = {key: os.environ[key] for key in KEYS if key in os.environ}
+        order = {"writer": name, "arguments": arguments, "environment": environment, "kill_at": kill_at}
+        assert _warm_writers.stdin is not None and _warm_writers.stdout is not None
+        _warm_writers.stdin.write(json.dumps(order) + "\n")
+        _warm_writers.stdin.flush()
+        answer: dict[str, Any] = json.loads(_warm_writers.stdout.readline())
+        assert answer["code"] in (0, -signal.SIGKILL), f"{name} failed, see standard error"
+        return None if answer["code"] else answer
+
+    return run
+
+
+@pytest.fixture
+def in_processes(writer: RunWriter) -> Callable[[str, list[tuple[Any, ...]]], list[Any]]:
     """Run one writer of ``writers.py`` in as many processes at once as there are tuples of arguments."""
 
     def run(name: str, arguments: list[tuple[Any, ...]]) -> list[Any]:
-        answer = finish_writer(start_writer("at_once", (name, arguments)))
+        answer = writer("at_once", name, arguments)
         assert answer is not None
         results: list[Any] = answer["result"]
         return results
-
-    return run
-
-
-@pytest.fixture
-def writer() -> Callable[..., dict[str, Any] | None]:
-    """Run one writer of ``writers.py`` in a process of its own; its answer, None where it killed itself."""
-
-    def run(name: str, *arguments: Any) -> dict[str, Any] | None:
-        return finish_writer(start_writer(name, arguments))
-
-    return run
-
-
-@pytest.fixture
-def writer_killed_at() -> Callable[..., dict[str, Any] | None]:
-    """Run one writer, killed at its n-th call that changes the disk; its answer if it came to its end before."""
-
-    def run(number: int, name: str, *arguments: Any) -> dict[str, Any] | None:
-        return finish_writer(start_writer(name, arguments, kill_at=number))
 
     return run

@@ -405,7 +405,7 @@ class TestJanitor:
 
     @pytest.mark.slow
     def test_a_killed_publish_leaves_all_or_nothing_and_a_retry_publishes_once(
-        self, lake_uri: str, writer_killed_at: Callable[..., dict[str, Any] | None], lake_provided: Provided
+        self, lake_uri: str, writer: Callable[..., dict[str, Any] | None], lake_provided: Provided
     ) -> None:
         with open_lake(lake_uri) as lake:
 
@@ -416,15 +416,15 @@ class TestJanitor:
             def published() -> int:
                 return sum(c.metadata.get("run_id") == "new" for c in lake.log("main", first_parent=True))
 
-            whole = writer_killed_at(10**9, "publish", lake_uri, "count", "d", "session=count", "count")
+            whole = writer("publish", lake_uri, "count", "d", "session=count", "count", kill_at=10**9)
             assert whole is not None
-            points = range(1, whole["calls"], 6 if lake_provided.kind == "embedded" else 12)
-            assert len(points) > 8
+            points = range(1, whole["calls"], 4 if lake_provided.kind == "embedded" else 3)
+            assert len(points) > 25
             leftovers = outcomes = 0
             for point in points:
                 publish("old")
                 before = published()
-                writer_killed_at(point, "publish", lake_uri, "new", "d", "session=1", "new")
+                writer("publish", lake_uri, "new", "d", "session=1", "new", kill_at=point)
                 found = {lake.get("main", f"d/session=1/{part}.bin") for part in "ab"}
                 assert found in ({b"old a", b"old b"}, {b"new a", b"new b"})
                 outcomes |= 1 if b"old a" in found else 2

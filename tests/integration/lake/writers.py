@@ -1,9 +1,15 @@
-"""Writers in processes of their own: ``python writers.py <writer> <arguments as a JSON list>``, result as JSON."""
+"""Writers in processes of their own, forked from one that is warm, so that a start costs milliseconds.
+
+Orders come as JSON lines, ``{"writer": name, "arguments": [...], "environment": {...}, "kill_at": n or 0}``. Each runs one
+writer to its end and is answered by one line: ``{"code": exit code, "result": ..., "calls": n}``.
+"""
 
 import json
 import os
 import signal
 import sys
+import traceback
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from multiprocessing import get_context
@@ -77,8 +83,6 @@ def merge_and_die(uri: str, source: str, dest: str, message: str, metadata: dict
 
 def at_once(name: str, arguments: list[list[Any]]) -> list[Any]:
     """The writer in as many processes as there are lists of arguments, forked from this one; they begin together."""
-    if any(str(each[0]).startswith("lakefs:") for each in arguments):
-        import lakefs_sdk  # noqa: F401 - once, not in every process
     forking = get_context("fork")
     together = forking.Barrier(len(arguments))
     with ProcessPoolExecutor(len(arguments), forking, initializer=_begin_with, initargs=(together,)) as pool:
@@ -111,14 +115,46 @@ class _KillAt:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main() -> None:
-    writer, arguments = globals()[sys.argv[1]], json.loads(sys.argv[2])
-    kill = _KillAt(int(sys.argv[3])) if len(sys.argv) > 3 else None
+def run(order: dict[str, Any]) -> dict[str, Any]:
+    """One writer in a fork of this process; with ``kill_at``, killed at that call."""
+    if any(str(part).startswith("lakefs:") for part in _flat(order["arguments"])):
+        import lakefs_sdk  # noqa: F401 - once, not in every process
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            os.close(read)
+            os.environ.update(order["environment"])
+            os.write(write, json.dumps(_counted(order)).encode())
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        os._exit(code)
+    os.close(write)
+    with os.fdopen(read) as answer:
+        told = answer.read()
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return {"code": code, **(json.loads(told) if told else {})}
+
+
+def _counted(order: dict[str, Any]) -> dict[str, Any]:
+    kill = _KillAt(order["kill_at"]) if order["kill_at"] else None
     if kill is not None:
         sys.setprofile(kill)
-    result = writer(*arguments)
+    result = globals()[order["writer"]](*order["arguments"])
     sys.setprofile(None)
-    print(json.dumps({"result": result, "calls": kill.seen if kill else 0}))
+    return {"result": result, "calls": kill.seen if kill else 0}
+
+
+def _flat(arguments: Any) -> Iterator[Any]:
+    for part in arguments:
+        yield from _flat(part) if isinstance(part, list) else (part,)
+
+
+def main() -> None:
+    for line in sys.stdin:
+        print(json.dumps(run(json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":

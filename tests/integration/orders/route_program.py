@@ -1,12 +1,15 @@
-"""Program: routes the seeded sessions, and kills itself at a fault point.
+"""Program: routes the seeded sessions in forks of itself, each of which kills itself at a fault point.
 
-Arguments: folder of the state, name of the fault point (or ``none``), which occurrence of it.
+Orders come as JSON lines, ``{"arguments": [folder of the state, name of the fault point, which occurrence of it]}``, see
+harness/spawner.py; nothing of Polars runs before a fork, as its threads would not come along.
 """
 
 import importlib.util
+import json
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +38,7 @@ def desk(folder: Path, fault: Any = None) -> Any:
     )
 
 
-def main() -> None:
-    folder, point, occurrence = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+def route(folder: str, point: str, occurrence: int) -> None:
     seen = 0
 
     def fault(name: str) -> None:
@@ -45,9 +47,33 @@ def main() -> None:
         if name == point and seen == occurrence:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    trading = desk(folder, fault)
+    trading = desk(Path(folder), fault)
     for session in kit().SESSIONS[:2]:
         trading.route(session)
+
+
+def main() -> None:
+    import exchange_calendars  # noqa: F401 - this and the next: once, not in every process
+
+    import resources.brokers.simulated
+    import resources.ledger
+    import resources.router  # noqa: F401
+    from trading.replay import kernel
+
+    kernel.warm_up()
+    for line in sys.stdin:
+        arguments = json.loads(line)["arguments"]
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                route(*arguments)
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        print(json.dumps({"code": code, "calls": 0}), flush=True)
 
 
 if __name__ == "__main__":

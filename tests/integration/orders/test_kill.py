@@ -1,14 +1,11 @@
 """Killed between any two side effects, a restart ends where an undisturbed run does, with one order a wish."""
 
 import importlib.util
-import os
 import sqlite3
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from harness.spawner import Spawner
 from polars.testing import assert_frame_equal
 
 PROGRAM = Path(__file__).with_name("route_program.py")
@@ -35,15 +32,10 @@ def fates(desk) -> dict[str, str]:
 def killed(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], Path]:
     """Folders as each kill left them."""
     folders = {point: tmp_path_factory.mktemp(f"{point[0]}{point[1]}") for point in POINTS}
-
-    def kill(point: tuple[str, int]) -> int:
-        command = [sys.executable, str(PROGRAM), str(folders[point]), point[0], str(point[1])]
-        return subprocess.run(
-            command, timeout=120, check=False, env={**os.environ, "POLARS_MAX_THREADS": "1"}
-        ).returncode
-
-    with ThreadPoolExecutor(2) as pool:
-        assert set(pool.map(kill, POINTS)) == {-9}
+    with Spawner(PROGRAM, Path(__file__).parents[3]) as spawner:
+        for point, state in folders.items():
+            killed, _ = spawner.run("route", str(state), *point)
+            assert killed, point
     return folders
 
 

@@ -122,7 +122,7 @@ def test_paging_in_a_circle_is_found_out(store: Store) -> None:
             writing.add(page([1], "b"), NOW)
 
 
-@pytest.mark.parametrize("damage", [b"", b"not gzip", gzip.compress(b"[9]")])
+@pytest.mark.parametrize("damage", [b"", b"not gzip", gzip.compress(b"[9]")], ids=["empty", "not_gzip", "another"])
 def test_a_changed_body_is_found_out_when_it_is_needed(store: Store, damage: bytes) -> None:
     found = delivered(store, page([1]))
     found.body_file(1).write_bytes(damage)
