@@ -17,9 +17,10 @@ from trading.errors import DataError
 from trading.instruments import Instrument
 from trading.replay import state
 from trading.replay.config import ReplayConfig
-from trading.replay.contracts import BarArrays, check_columns, check_instruments, read_bars, violation
+from trading.replay.contracts import check_columns, check_instruments, violation
 from trading.replay.exact import ExactLedger
-from trading.replay.machine import Machine, new_symbols
+from trading.replay.machine import Machine, new_log, new_queue, new_symbols
+from trading.replay.market import Bars, SignalArrays, read_bars, with_session_flags
 from trading.replay.setups import (
     ArmedSetup,
     BookEvent,
@@ -31,6 +32,7 @@ from trading.replay.setups import (
     to_instant,
     to_micros,
 )
+from trading.replay.state import Curve
 from trading.ticks import round_to_tick
 
 __all__ = ["ArmedSetup", "Book", "BookEvent", "Position"]
@@ -42,9 +44,9 @@ _KINDS: dict[int, EventKind] = {
     state.REJECTED: "rejected",
     state.EXPIRED: "expired",
 }
-_RECORD = [name for name in state.SYMBOL.names or () if name.startswith("p_")] + [
+_RECORD = [name for name in state.SYMBOL.names or () if name.startswith("p_") and name != "p_last"] + [
     "side", "qty", "sl", "tp", "setup", "entry_time", "entry_raw", "entry_price", "entry_fee", "entry_bar",
-    "entry_session", "mark",
+    "entry_session",
 ]  # fmt: skip
 
 ArmOutcome = Literal["armed", "replaced", "ignored_in_position", "expired", "rejected"]
@@ -83,6 +85,7 @@ class Book:
         self._config = config
         self._instruments = instruments
         self._machine = Machine.start(config, [], [])
+        self._machine.run[0]["tell_expired"] = 1
         self._seen: dict[str, _Seen] = {}
         self._setups: dict[str, ArmedSetup] = {}  # pending or open, by Symbol
         self._last_ts: int | None = None
@@ -110,30 +113,35 @@ class Book:
         if not arrays.symbols:
             return []
         days = bars["session"].gather(arrays.start[:-1]).to_list()
-        numbers = self._check_continuity(bars, arrays, days)
+        flags = bars["session_end"].to_numpy()
+        numbers = self._check_continuity(bars, flags, arrays, days)
         self._admit(arrays.symbols)
         machine = self._machine
         index = np.searchsorted(np.array(machine.symbols, dtype=object), np.array(arrays.symbols, dtype=object))
         before = np.array([self._seen[s].bars if s in self._seen else 0 for s in arrays.symbols], dtype=np.int64)
         machine.sym["bar_base"][index] = before - arrays.start[:-1]
-        flags = bars["session_end"].to_numpy().astype(np.uint8)
-        lengths = np.diff(arrays.start)
-        numbered = replace(arrays, last=flags, session=arrays.session + np.repeat(numbers, lengths))
-        events, _ = machine.advance(numbered, index.astype(np.int64), None, curve=False)
+        machine.sym["session_base"][index] = numbers
+        placed = with_session_flags(arrays, flags)
+        machine.place(placed, index)
+        machine.new_call(new_log(len(index)))
+        none = SignalArrays(np.empty(0, np.int64), np.empty((0, 6)), np.zeros(len(index) + 1, np.int64))
+        queue = new_queue(len(arrays.market.grid), len(machine.symbols))
+        machine.advance(placed, index, none, queue, Curve(np.empty(0), np.empty(0), np.empty((2, 0), np.int64)))
+        ended = np.cumsum(flags) - flags  # sessions that ended before each row
         final = arrays.start[1:] - 1
         last_days = bars["session"].gather(final).to_list()
         for i, symbol in enumerate(arrays.symbols):
             row = int(final[i])
             self._seen[symbol] = _Seen(
                 last_ts=int(arrays.ts[row]),
-                last_close=float(arrays.close[row]),
+                last_close=float(arrays.market.close[row]),
                 session=last_days[i],
-                session_number=int(numbered.session[row]),
+                session_number=int(numbers[i] + ended[row] - ended[arrays.start[i]]),
                 session_ended=bool(flags[row]),
-                bars=int(before[i] + lengths[i]),
+                bars=int(before[i] + arrays.start[i + 1] - arrays.start[i]),
             )
         self._last_ts = int(arrays.ts[final].max())
-        return self._take(events)
+        return self._take()
 
     def arm(self, setup: ArmedSetup) -> ArmOutcome:
         """Make ``setup`` its Symbol's pending one, as at the end of its bar.
@@ -147,7 +155,7 @@ class Book:
             DataError: ``setup_time`` is not the Symbol's last seen bar, or levels are incomplete, off the tick, or
                 on the wrong side of each other.
         """
-        from trading.replay import kernel
+        from trading.replay import rules
 
         seen = self._seen.get(setup.symbol)
         where = f"setup {setup.setup_id!r} of {setup.symbol}"
@@ -168,10 +176,9 @@ class Book:
         over = seen.session_ended and seen.session_number >= expires
         long, short = (0.0, 0.0) if over else (setup.qty_long, setup.qty_short)
         levels = np.array([np.nan if level is None else level for level in levels_of(setup)], dtype=np.float64)
-        armed = kernel.arm(
+        armed = rules.arm(
             machine.sym[who],
             machine.doing,
-            machine.run[0],
             who,
             seen.last_ts,
             expires,
@@ -190,7 +197,6 @@ class Book:
             pending = self._machine.doing[who] == state.PENDING
             if pending and self._setups[symbol].setup_id == setup_id:
                 self._machine.doing[who] = state.FLAT
-                self._machine.run[0]["pending"] -= 1
                 del self._setups[symbol]
                 return True
         return False
@@ -205,21 +211,20 @@ class Book:
 
         Pending setups stay. The events are at the Symbol's last seen bar and carry ``reason``.
         """
-        from trading.replay import kernel
+        from trading.replay import rules
 
         if price_at != "last_close":
             raise DataError(f"flatten knows the price 'last_close' only, got {price_at!r}")
         machine = self._machine
-        events = np.zeros(len(machine.symbols), dtype=state.EVENT)
-        machine.run[0]["events"] = machine.absorbed = 0
+        machine.new_call(new_log(len(machine.symbols)))
         for who, name in enumerate(machine.symbols):
             if machine.doing[who] == state.OPEN and symbol in (None, name):
                 seen = self._seen[name]
-                kernel.close(
-                    machine.sym[who], machine.doing, machine.run[0], events, who, seen.last_close, True,
+                rules.close(
+                    machine.sym[who], machine.doing, machine.run[0], machine.log, who, seen.last_close,
                     state.FLATTENED, seen.last_ts, seen.bars - 1,
                 )  # fmt: skip
-        return [replace(event, reason=reason) for event in self._take(events)]
+        return [replace(event, reason=reason) for event in self._take()]
 
     def quantity(self, symbol: str, entry: float, stop: float) -> float:
         """What the config's sizing gives now for tick-rounded levels: exact, 0.0 = side absent."""
@@ -282,13 +287,13 @@ class Book:
         for who, symbol in enumerate(names):
             part = stored["symbols"][symbol]
             machine.doing[who] = part["doing"]
-            for name, value in part["record"].items():
+            for name in _RECORD if part["record"] else ():
+                value = part["record"][name]
                 machine.sym[who][name] = np.nan if value is None else value
             if part["setup"] is not None:
                 self._setups[symbol] = setup_from_json(part["setup"])
             self._seen[symbol] = _Seen(**{**part["seen"], "session": dt.date.fromisoformat(part["seen"]["session"])})
         machine.run[0]["open"] = int((machine.doing == state.OPEN).sum())
-        machine.run[0]["pending"] = int((machine.doing == state.PENDING).sum())
         self._true_up_cash()
 
     def _instrument(self, symbol: str) -> Instrument:
@@ -303,22 +308,23 @@ class Book:
             return
         merged = sorted([*machine.symbols, *new])
         instruments = check_instruments(merged, self._instruments, _CONTRACT)
-        sym, doing = new_symbols(instruments), np.zeros(len(merged), dtype=np.uint8)
+        sym, doing = new_symbols(instruments, self._config), np.zeros(len(merged), dtype=np.uint8)
         place = {symbol: i for i, symbol in enumerate(merged)}
         for who, symbol in enumerate(machine.symbols):
             sym[place[symbol]] = machine.sym[who]
             doing[place[symbol]] = machine.doing[who]
         machine.symbols, machine.instruments, machine.sym, machine.doing = merged, instruments, sym, doing
 
-    def _check_continuity(self, bars: pl.DataFrame, arrays: BarArrays, days: list[dt.date]) -> Any:
+    def _check_continuity(self, bars: pl.DataFrame, flags: Any, arrays: Bars, days: list[dt.date]) -> Any:
         """Refuse bars that do not go on where the last ones ended; each Symbol's first session number."""
         if self._last_ts is not None and int(arrays.ts.min()) <= self._last_ts:
             late = bars.filter(pl.col("Timestamp").to_physical() <= self._last_ts)
             raise violation(_CONTRACT, "late", f"bars must be later than {self.last_timestamp()}", late)
-        flags = bars["session_end"].to_numpy()
         inner = np.ones(len(flags), dtype=bool)
         inner[arrays.start[1:] - 1] = False
-        wrong = inner & (flags != (arrays.last == 1))
+        last = np.zeros(len(flags), dtype=bool)
+        last[arrays.market.session_last] = True
+        wrong = inner & (flags != last)
         if wrong.any():
             raise violation(
                 _CONTRACT,
@@ -362,30 +368,68 @@ class Book:
                     f"{where}: the {name} side is out of order: entry {entry}, stop {stop}, target {target}"
                 )
 
-    def _take(self, log: Any) -> list[BookEvent]:
+    def _take(self) -> list[BookEvent]:
         """Book a finished call's log in the exact ledger and tell it with the callers' ids."""
         machine = self._machine
-        machine.catch_up(log)
+        machine.catch_up()
         self._true_up_cash()
         told = []
-        for row in log[: int(machine.run[0]["events"])]:
-            symbol, kind = machine.symbols[int(row["symbol"])], int(row["kind"])
-            setup = self._setups[symbol] if kind == state.ENTRY else self._setups.pop(symbol)
-            is_fill = kind in (state.ENTRY, state.EXIT)
-            told.append(
-                BookEvent(
-                    kind=_KINDS[kind],
-                    setup_id=setup.setup_id,
-                    symbol=symbol,
-                    side=int(row["side"]),
-                    time=to_instant(int(row["time"])),
-                    price=float(row["price"]) if is_fill else 0.0,
-                    qty=float(row["qty"]),
-                    fee=float(row["fee"]),
-                    reason=state.REASONS[int(row["reason"])],
-                )
-            )
+        counts = dict.fromkeys((state.ENTRY, state.EXIT, state.REJECTED, state.EXPIRED), 0)
+        for kind in machine.log.order[: int(machine.run[0]["order"])].tolist():
+            drop = kind in (state.REJECTED, state.EXPIRED)
+            number = counts[state.REJECTED] if drop else counts[kind]
+            counts[state.REJECTED if drop else kind] += 1
+            told.append(self._dropped(number) if drop else self._filled(kind, number))
         return told
+
+    def _dropped(self, number: int) -> BookEvent:
+        """The event of a drop in the log; the setup is gone."""
+        kind, reason, who, side, time, _ = self._machine.log.drops[:, number].tolist()
+        symbol = self._machine.symbols[who]
+        return BookEvent(
+            kind=_KINDS[kind],
+            setup_id=self._setups.pop(symbol).setup_id,
+            symbol=symbol,
+            side=side,
+            time=to_instant(time),
+            price=0.0,
+            qty=0.0,
+            fee=0.0,
+            reason=state.REASONS[reason],
+        )
+
+    def _filled(self, kind: int, number: int) -> BookEvent:
+        """The event of the log's entry or exit of that number; after an exit the setup is gone."""
+        whole, money, exited = self._machine.log.whole, self._machine.log.money, kind == state.EXIT
+        closed = whole[state.T_ENTRY, : int(self._machine.run[0]["closed"])]
+        trade = [number] if exited else np.flatnonzero(closed == number).tolist()
+        if trade:
+            who, side = int(whole[state.T_SYMBOL, trade[0]]), int(whole[state.T_SIDE, trade[0]])
+            rows = (
+                (state.T_EXIT_PRICE, state.T_EXIT_FEE, state.T_EXIT_TIME)
+                if exited
+                else (state.T_ENTRY_PRICE, state.T_ENTRY_FEE, state.T_ENTRY_TIME)
+            )
+            qty, price, fee = (float(money[row, trade[0]]) for row in (state.T_QTY, *rows[:2]))
+            time = int(whole[rows[2], trade[0]])
+        else:
+            sym = self._machine.sym
+            who = int(np.flatnonzero((self._machine.doing == state.OPEN) & (sym["entry"] == number))[0])
+            side, time = int(sym["side"][who]), int(sym["entry_time"][who])
+            qty, price, fee = (float(sym[name][who]) for name in ("qty", "entry_price", "entry_fee"))
+        symbol = self._machine.symbols[who]
+        setup = self._setups.pop(symbol) if exited else self._setups[symbol]
+        return BookEvent(
+            kind=_KINDS[kind],
+            setup_id=setup.setup_id,
+            symbol=symbol,
+            side=side,
+            time=to_instant(time),
+            price=price,
+            qty=qty,
+            fee=fee,
+            reason=state.REASONS[int(whole[state.T_REASON, number])] if exited else state.REASONS[state.FILLED],
+        )
 
     def _true_up_cash(self) -> None:
         """Set the kernel's realised equity to the exact one's nearest pair of floats."""
@@ -393,6 +437,8 @@ class Book:
         r["cash"] = float(cash)
         r["carry"] = float(cash - Fraction(float(cash)))
         r["cash_error"] = 1e-15 * abs(float(cash))
+        r["notional"] = float(self._machine.ledger.open_notional)
+        r["notional_error"] = 1e-15 * r["notional"]
 
     def _position(self, who: int) -> Position:
         y, symbol = self._machine.sym[who], self._machine.symbols[who]

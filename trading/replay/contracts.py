@@ -1,13 +1,13 @@
-"""What bars and signals must be before a replay starts, and their reading into flat arrays.
+"""What bars and signals must be, and what is told of those that are not.
 
-Checks are polars expressions over whole columns (a few milliseconds a million bars). Every refusal is a
+Reading (:mod:`trading.replay.market`) checks all of it in compiled passes, which know only good from bad. The checks here
+are polars expressions over whole columns, made once something is bad. Every refusal is a
 :class:`trading.errors.ContractViolation` that shows the first offending rows.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -32,46 +32,6 @@ LEVELS = ("long_entry", "sl_long", "tp_long", "short_entry", "sl_short", "tp_sho
 SIGNALS = {"Symbol": pl.String(), "Timestamp": INSTANT, **dict.fromkeys(LEVELS, pl.Float64())}
 _PRICES = ("Open", "High", "Low", "Close")
 _SHOWN = 5
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class BarArrays:
-    """Bars as flat arrays of n rows, Symbol after Symbol, ascending in time.
-
-    Attributes:
-        symbols: ascending; ``start[i]:start[i + 1]`` are the rows of ``symbols[i]``.
-        ts: int64 microseconds UTC.
-        last: uint8, 1 on a Symbol's last bar of a session.
-        session: int64, the number of the bar's session among its Symbol's, from 0.
-    """
-
-    symbols: list[str]
-    start: Ints
-    ts: Ints
-    open: Floats
-    high: Floats
-    low: Floats
-    close: Floats
-    last: npt.NDArray[np.uint8]
-    session: Ints
-
-
-@dataclass(frozen=True)
-class SignalArrays:
-    """Signals as flat arrays of m rows in the order of their bars.
-
-    Attributes:
-        row: the bar's row.
-        owner: index of the Symbol.
-        levels: (m, 6) in the order of ``LEVELS``, tick-rounded; NaN = absent.
-    """
-
-    row: Ints
-    owner: Ints
-    levels: Floats
 
 
 def violation(contract: str, rule: str, says: str, rows: pl.DataFrame | None = None) -> ContractViolation:
@@ -107,14 +67,12 @@ def _check_rows(frame: pl.DataFrame, contract: str, rules: Sequence[tuple[str, p
             raise violation(contract, name, says, frame.with_row_index("row").filter(bad.fill_null(False)))
 
 
-def read_bars(bars: pl.DataFrame, contract: str = "replay.bars") -> BarArrays:
-    """Check the bars' contract and read them.
+def refuse_bars(frame: pl.DataFrame, contract: str) -> NoReturn:
+    """Tell what is wrong with bars (the contract's columns, of its dtypes).
 
     Raises:
-        ContractViolation: columns, dtype, null, price, ohlc_bounds, volume, order, duplicate, session_order.
+        ContractViolation: null, price, ohlc_bounds, volume, order, duplicate, session_order.
     """
-    check_columns(bars, contract, BARS)
-    frame = bars.select(list(BARS)).rechunk()
     nulls = {name: count for name, count in frame.null_count().row(0, named=True).items() if count}
     if nulls:
         any_null = pl.any_horizontal(pl.col(name).is_null() for name in nulls)
@@ -140,13 +98,10 @@ def read_bars(bars: pl.DataFrame, contract: str = "replay.bars") -> BarArrays:
         ],
     )
     n = frame.height
-    ts = _array(frame["Timestamp"].to_physical())
-    days = _array(frame["session"].to_physical())
-    new_symbol = np.ones(n, dtype=bool)
-    if n:
-        new_symbol[1:] = _array((frame["Symbol"] != frame["Symbol"].shift(1)).slice(1))
-    start = np.append(np.flatnonzero(new_symbol), n).astype(np.int64)
-    symbols: list[str] = frame["Symbol"].gather(start[:-1]).to_list()
+    ts = frame["Timestamp"].to_physical().to_numpy()
+    days = frame["session"].to_physical().to_numpy()
+    new_symbol = (frame["Symbol"] != frame["Symbol"].shift(1)).fill_null(True).to_numpy()
+    symbols: list[str] = frame["Symbol"].filter(new_symbol).to_list()
     if any(a >= b for a, b in pairwise(symbols)):
         before = pl.col("Symbol").shift(1)
         back = frame.with_row_index("row").filter((pl.col("Symbol") < before).fill_null(False))
@@ -166,19 +121,7 @@ def read_bars(bars: pl.DataFrame, contract: str = "replay.bars") -> BarArrays:
             rows = np.flatnonzero(bad) + 1
             around = np.unique(np.concatenate([rows[:_SHOWN] - 1, rows[:_SHOWN]]))
             raise violation(contract, rule, says, frame.with_row_index("row")[around])
-    last = np.ones(n, dtype=np.uint8)
-    if n:
-        last[:-1] = new_symbol[1:] | (days[1:] != days[:-1])
-    ended_before = np.zeros(n, dtype=np.int64)
-    if n:
-        np.cumsum(last[:-1], out=ended_before[1:])
-    session = ended_before - np.repeat(ended_before[start[:-1]], np.diff(start))
-    o, h, lo, c = (_array(frame[name]) for name in _PRICES)
-    return BarArrays(symbols, start, ts, o, h, lo, c, last, session)
-
-
-def _array(series: pl.Series) -> Any:
-    return series.to_numpy()
+    raise AssertionError(f"{n} bars were refused that keep the contract {contract!r}")
 
 
 def check_instruments(
@@ -201,26 +144,26 @@ def check_instruments(
     return [instruments[symbol] for symbol in symbols]
 
 
-def read_signals(
-    signals: pl.DataFrame,
-    bars: BarArrays,
+def refuse_signals(
+    frame: pl.DataFrame,
+    by: Sequence[str],
+    bars: tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.int64]],
     instruments: Sequence[Instrument],
-    contract: str = "replay.signals",
-) -> SignalArrays:
-    """Check the signals' contract against their bars, and read them with every level rounded to its tick.
+    contract: str,
+) -> NoReturn:
+    """Tell what is wrong with signals (the contract's columns, of its dtypes, and those of ``by``).
+
+    Args:
+        bars: the Symbols ascending, where the rows of each begin and end, the rows' timestamps.
+        instruments: of each Symbol.
 
     Raises:
-        ContractViolation: columns, dtype, null, finite, incomplete_side, stop_side, target_side,
-            entry_positive, duplicate, no_bar.
+        ContractViolation: null, finite, incomplete_side, stop_side, target_side, entry_positive, duplicate, no_bar.
     """
-    check_columns(signals, contract, SIGNALS)
-    frame = signals.select("Symbol", "Timestamp", *(pl.col(name).cast(pl.Float64) for name in LEVELS)).sort(
-        "Symbol", "Timestamp"
-    )
     long_entry, sl_long, tp_long, short_entry, sl_short, tp_short = (pl.col(name) for name in LEVELS)
     half_long = (long_entry.is_null() != sl_long.is_null()) | (long_entry.is_null() & tp_long.is_not_null())
     half_short = (short_entry.is_null() != sl_short.is_null()) | (short_entry.is_null() & tp_short.is_not_null())
-    again = pl.struct("Symbol", "Timestamp").is_duplicated()
+    again = pl.struct(*by, "Symbol", "Timestamp").is_duplicated()
     _check_rows(
         frame,
         contract,
@@ -254,56 +197,34 @@ def read_signals(
             ("duplicate", again, "at most one signal per (Symbol, Timestamp)"),
         ],
     )
-    m = frame.height
-    row = np.full(m, -1, dtype=np.int64)
-    owner = np.full(m, -1, dtype=np.int64)
-    levels = np.column_stack([frame[name].fill_null(np.nan).to_numpy() for name in LEVELS]) if m else np.empty((0, 6))
-    ts = _array(frame["Timestamp"].to_physical())
-    index = {symbol: i for i, symbol in enumerate(bars.symbols)}
-    for symbol, first, count in _runs(frame["Symbol"]):
-        i = index.get(symbol)
-        if i is None:
-            continue
-        begin, end = int(bars.start[i]), int(bars.start[i + 1])
-        part = slice(first, first + count)
-        at = begin + np.searchsorted(bars.ts[begin:end], ts[part])
-        found = (at < end) & (bars.ts[np.minimum(at, end - 1)] == ts[part])
-        row[part] = np.where(found, at, -1)
-        owner[part] = i
+    owner, row = _rows_of(frame, *bars)
+    numbered = frame.with_row_index("row")
     if (row < 0).any():
-        raise violation(
-            contract,
-            "no_bar",
-            "a signal must stand on a bar of its Symbol",
-            frame.with_row_index("row").filter(row < 0),
-        )
-    levels = np.ascontiguousarray(levels)
-    _round(levels, owner, instruments)
-    for column in (0, 3):
-        if (levels[:, column] <= 0).any():
+        raise violation(contract, "no_bar", "a signal must stand on a bar of its Symbol", numbered.filter(row < 0))
+    ticks = np.array([instrument.tick_size for instrument in instruments])[owner]
+    for name, direction in (("long_entry", "up"), ("short_entry", "down")):
+        entries = frame[name].fill_null(np.nan).to_numpy().copy()
+        for tick in np.unique(ticks):
+            entries[ticks == tick] = round_levels(entries[ticks == tick], float(tick), direction)  # type: ignore[arg-type]
+        if (entries <= 0).any():
             raise violation(
-                contract,
-                "entry_positive",
-                f"{LEVELS[column]} rounded to the tick must be above 0",
-                frame.filter(levels[:, column] <= 0),
+                contract, "entry_positive", f"{name} rounded to the tick must be above 0", numbered.filter(entries <= 0)
             )
-    return SignalArrays(row, owner, levels)
+    raise AssertionError(f"{frame.height} signals were refused that keep the contract {contract!r}")
 
 
-def _round(levels: Floats, owner: Ints, instruments: Sequence[Instrument]) -> None:
-    """Away from the trader, in place: long entry up, its sl down, its tp up; the short side mirrored."""
-    ticks = np.array([instrument.tick_size for instrument in instruments])
-    of_signal = ticks[owner] if len(owner) else np.empty(0)
-    for tick in np.unique(of_signal):
-        rows = of_signal == tick
-        for column, direction in enumerate(("up", "down", "up", "down", "up", "down")):
-            levels[rows, column] = round_levels(levels[rows, column], float(tick), direction)  # type: ignore[arg-type]
-
-
-def _runs(symbols: pl.Series) -> list[tuple[str, int, int]]:
-    if symbols.is_empty():
-        return []
-    runs = symbols.rle().struct.unnest()
-    lengths = runs["len"].to_numpy().astype(np.int64)
-    first = np.cumsum(lengths) - lengths
-    return list(zip(runs["value"].to_list(), first.tolist(), lengths.tolist(), strict=True))
+def _rows_of(frame: pl.DataFrame, symbols: list[str], start: Any, ts: Any) -> tuple[Any, Any]:
+    """(index of the Symbol, row of its bar) of each signal; -1 = there is none."""
+    names, times = frame["Symbol"], frame["Timestamp"].to_physical().to_numpy()
+    owner, row = np.full(frame.height, -1, dtype=np.int64), np.full(frame.height, -1, dtype=np.int64)
+    known = {symbol: i for i, symbol in enumerate(symbols)}
+    for symbol in names.unique().to_list():
+        if symbol not in known:
+            continue
+        i = known[symbol]
+        begin, end = int(start[i]), int(start[i + 1])
+        here = np.flatnonzero((names == symbol).to_numpy())
+        at = begin + np.searchsorted(ts[begin:end], times[here])
+        found = (at < end) & (ts[np.minimum(at, end - 1)] == times[here])
+        owner[here], row[here] = i, np.where(found, at, -1)
+    return owner, row

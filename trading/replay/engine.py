@@ -7,13 +7,13 @@ import numpy as np
 import polars as pl
 
 from trading.instruments import Instrument
-from trading.replay import state
 from trading.replay.config import ReplayConfig
-from trading.replay.contracts import BarArrays, check_instruments, read_bars, read_signals
-from trading.replay.exact import ExactLedger
-from trading.replay.machine import Curve, Machine
+from trading.replay.contracts import check_instruments
+from trading.replay.machine import Machine, new_log, new_queue
+from trading.replay.market import Bars, Floats, Ints, SignalArrays, read_bars, read_signals, sessions_of
 from trading.replay.metrics import SESSIONS_PER_YEAR, equity_frame, summarise
 from trading.replay.result import INSTANT, ReplayResult, fills_frame, rejected_frame, trades_frame
+from trading.replay.state import T_BARS, T_PNL, Curve, Log, Queue
 
 
 def replay(
@@ -42,97 +42,104 @@ def replay(
     Raises:
         ContractViolation: bars or signals break their contract, or a Symbol is not among ``instruments``.
     """
-    book = read_bars(bars)
-    of_symbol = check_instruments(book.symbols, instruments)
-    orders = read_signals(signals, book, of_symbol)
-    machine = Machine.start(config, book.symbols, of_symbol)
-    events, curve = machine.advance(book, np.arange(len(book.symbols), dtype=np.int64), orders, curve=True)
-    _close_all(machine, book, events, curve)
-    log = events[: int(machine.run[0]["events"])]
-    exits = log[log["kind"] == state.EXIT]
-    _settle_signs(exits, config)
-    trades = trades_frame(exits, book.symbols)
-    equity = equity_frame(
-        pl.DataFrame(
-            {
-                "Timestamp": pl.Series(curve.ts).cast(INSTANT),
-                "realised": curve.realised,
-                "unrealised": curve.unrealised,
-            }
-        )
+    read = read_bars(bars)
+    of_symbol = check_instruments(read.symbols, instruments)
+    orders = read_signals(signals, read, of_symbol)
+    points, n = len(read.market.grid), len(read.symbols)
+    run = Run(
+        read,
+        of_symbol,
+        orders,
+        config,
+        new_queue(points, n),
+        new_log(len(orders.row) + n),
+        new_curve(points, len(orders.row) + n),
     )
-    final_cash = float(machine.run[0]["cash"] + machine.run[0]["carry"])
+    run.complete()
+    _, ends = sessions_of(read)
     return ReplayResult(
-        trades=trades,
-        fills=fills_frame(log, book.symbols),
-        rejected=rejected_frame(log, book.symbols),
-        equity=equity,
-        metrics=summarise(
-            trades,
-            equity,
-            _session_ends(bars, book, curve, equity),
-            initial_cash=config.initial_cash,
-            final_cash=final_cash,
-            bars=len(book.ts),
-            sessions_per_year=_sessions_per_year(of_symbol),
+        trades=trades_frame(run.machine),
+        fills=fills_frame(run.machine),
+        rejected=rejected_frame(run.machine),
+        equity=equity_frame(
+            pl.DataFrame(
+                {
+                    "Timestamp": pl.Series(read.market.grid).cast(INSTANT),
+                    "realised": run.curve.realised,
+                    "unrealised": run.curve.unrealised,
+                }
+            )
         ),
+        metrics=run.metrics(run.equity_at(ends, np.empty(len(ends))), sessions_per_year(of_symbol)),
     )
 
 
-def _close_all(machine: Machine, bars: BarArrays, events: Any, curve: Curve) -> None:
-    """Close what is open at its Symbol's last Close, in order of Symbol."""
-    from trading.replay import kernel
+class Run:
+    """One finished run over bars and signals that have been read.
 
-    for who in np.flatnonzero(machine.doing == state.OPEN).tolist():
-        row = int(bars.start[who + 1]) - 1
-        kernel.close(
-            machine.sym[who],
-            machine.doing,
-            machine.run[0],
-            events,
-            who,
-            float(bars.close[row]),
-            True,
-            state.END,
-            int(bars.ts[row]),
-            row,
+    Args:
+        queue: empty; it is again after the run.
+        log: with room for as many trades and as many drops as there are signals and Symbols.
+        curve: unrealised all zero.
+        records: see :meth:`Machine.start`.
+    """
+
+    def __init__(
+        self,
+        bars: Bars,
+        instruments: list[Instrument],
+        signals: SignalArrays,
+        config: ReplayConfig,
+        queue: Queue,
+        log: Log,
+        curve: Curve,
+        records: Any = None,
+    ) -> None:
+        self.bars, self.curve = bars, curve
+        self.machine = Machine.start(config, bars.symbols, instruments, records)
+        self.machine.new_call(log)
+        every = np.arange(len(bars.symbols))
+        self.machine.place(bars, every)
+        self.machine.advance(bars, every, signals, queue, curve)
+        self.machine.finish(bars, curve)
+        self.closed, self.spans = int(self.machine.run[0]["closed"]), int(self.machine.run[0]["spans"])
+
+    def equity_at(self, steps: Ints, out: Floats) -> Floats:
+        """Equity at the timestamps of these indices, which ascend, into ``out``."""
+        from trading.replay import kernel
+
+        kernel.equity_at(self.curve, self.spans, self.machine.config.initial_cash, steps, out)
+        return out
+
+    def complete(self) -> None:
+        """Fill in the curve where nothing was held."""
+        from trading.replay import kernel
+
+        kernel.complete(self.curve, self.spans, self.machine.config.initial_cash)
+
+    def metrics(self, session_equity: Floats, per_year: int) -> dict[str, float | int | None]:
+        """See :func:`trading.replay.metrics.summarise`."""
+        from trading.replay import kernel
+
+        return summarise(
+            self.machine.log.money[T_PNL, : self.closed],
+            session_equity,
+            initial_cash=self.machine.config.initial_cash,
+            final_cash=self.machine.cash,
+            max_drawdown=kernel.max_drawdown(self.curve, self.spans, self.machine.config.initial_cash),
+            bars_held=int(self.machine.log.whole[T_BARS, : self.closed].sum()),
+            bars=len(self.bars.ts),
+            sessions_per_year=per_year,
         )
-        curve.realised[-1] = machine.run[0]["cash"] + machine.run[0]["carry"]
-        curve.unrealised[-1] = 0.0
 
 
-def _settle_signs(exits: Any, config: ReplayConfig) -> None:
-    """A pnl of exactly zero must not read as a win or loss of 1e-14: judge such ones in exact arithmetic."""
-    doubtful = np.abs(exits["pnl"]) <= 1e-14 * exits["qty"] * (exits["price"] + exits["entry_price"])
-    for i in np.flatnonzero(doubtful & (exits["pnl"] != 0)).tolist():
-        entry = exits[i : i + 1].copy()
-        entry["kind"], entry["raw"], entry["slipped"] = state.ENTRY, entry["entry_raw"], 1
-        ledger = ExactLedger.start(config)
-        ledger.absorb(entry, _AnyName())
-        ledger.absorb(exits[i : i + 1], _AnyName())
-        exits["pnl"][i] = float(ledger.cash - ExactLedger.start(config).cash)
+def new_curve(points: int, room: int) -> Curve:
+    """A curve with room for as many trades."""
+    return Curve(np.empty(points), np.zeros(points), np.empty((2, room + 1), np.int64))
 
 
-class _AnyName(list[str]):
-    """Stands for the list of Symbols where only one of them is looked at."""
-
-    def __getitem__(self, index: Any) -> Any:
-        return ""
-
-
-def _session_ends(bars: pl.DataFrame, book: BarArrays, curve: Curve, equity: pl.DataFrame) -> pl.Series:
-    """Equity at the last timestamp of each session, ascending."""
-    rows = np.flatnonzero(book.last)
-    ends = (
-        pl.DataFrame({"session": bars["session"].gather(rows), "ts": book.ts[rows]})
-        .group_by("session")
-        .agg(pl.col("ts").max())
-        .sort("session")
-    )
-    return equity["equity"].gather(np.searchsorted(curve.ts, ends["ts"].to_numpy()))
-
-
-def _sessions_per_year(instruments: list[Instrument]) -> int:
+def sessions_per_year(instruments: list[Instrument]) -> int:
+    """Of the one calendar that all are of, else the default."""
     calendars = {instrument.calendar for instrument in instruments}
     if len(calendars) != 1 or calendars == {"XNYS"}:
         return SESSIONS_PER_YEAR

@@ -1,7 +1,8 @@
-"""A run's state around the kernel: set up, drive, answer its questions. Shared by replay() and Book."""
+"""A run's state around the kernel: set up, drive, answer its questions. Shared by replay(), its sweep, and Book."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -10,19 +11,12 @@ import numpy.typing as npt
 from trading.instruments import Instrument
 from trading.replay import state
 from trading.replay.config import ReplayConfig
-from trading.replay.contracts import BarArrays, Floats, Ints, SignalArrays
-from trading.replay.exact import ExactLedger, nearest_level
-from trading.sizing import FixedSizing, KellySizing, PctOfEquitySizing, RiskSizing, quantity
+from trading.replay.exact import ExactLedger, exact_pnl, nearest_level
+from trading.replay.market import Bars, Ints, SignalArrays
+from trading.sizing import FixedSizing, KellySizing, PctOfEquitySizing, RiskSizing
 from trading.ticks import exact
 
-
-@dataclass(frozen=True)
-class Curve:
-    """Per distinct timestamp: int64 microseconds, realised equity, unrealised pnl at Close; currency."""
-
-    ts: Ints
-    realised: Floats
-    unrealised: Floats
+_WHOLE = 2**53
 
 
 def new_run(config: ReplayConfig) -> Any:
@@ -40,7 +34,9 @@ def new_run(config: ReplayConfig) -> Any:
     r["kelly_at"] = -1
     sizing = config.sizing
     r["sizing_equity"] = np.nan if sizing.equity is None else sizing.equity
-    if isinstance(sizing, PctOfEquitySizing):
+    if isinstance(sizing, FixedSizing):
+        r["sizing"], r["fixed_qty"] = state.FIXED, sizing.qty
+    elif isinstance(sizing, PctOfEquitySizing):
         r["sizing"], r["pct"] = state.PCT, sizing.pos_pct
     elif isinstance(sizing, RiskSizing):
         r["sizing"], r["pct"], r["max_pos_pct"] = state.RISK, sizing.risk_pct, sizing.max_pos_pct
@@ -52,14 +48,48 @@ def new_run(config: ReplayConfig) -> Any:
     return run
 
 
-def new_symbols(instruments: Sequence[Instrument]) -> Any:
+def new_symbols(instruments: Sequence[Instrument], config: ReplayConfig) -> Any:
     """Symbol records, flat, in the order of ``instruments``."""
     sym = np.zeros(len(instruments), dtype=state.SYMBOL)
+    sizing = config.sizing
+    equity = exact(config.initial_cash if sizing.equity is None else sizing.equity)
+    risk = exact(sizing.risk_pct) if isinstance(sizing, RiskSizing) else Fraction(0)
+    cap = Fraction(0)
+    if isinstance(sizing, PctOfEquitySizing):
+        cap = exact(sizing.pos_pct)
+    elif isinstance(sizing, RiskSizing | KellySizing):
+        cap = exact(sizing.max_pos_pct)
+    of_grid: dict[tuple[float, float], tuple[Any, ...]] = {}
     for record, instrument in zip(sym, instruments, strict=True):
-        lot = exact(instrument.lot_size)
-        record["lot_num"], record["lot_den"] = lot.numerator, lot.denominator
+        grid = instrument.lot_size, instrument.tick_size
+        if grid not in of_grid:
+            lot, tick = map(exact, grid)
+            risk_lots, cap_lots = (_whole(equity * pct / 100 / lot / tick) for pct in (risk, cap))
+            of_grid[grid] = (*lot.as_integer_ratio(), *tick.as_integer_ratio(), *risk_lots, *cap_lots)
+        (
+            record["lot_num"], record["lot_den"], record["tick_num"], record["tick_den"],
+            record["risk_num"], record["risk_den"], record["cap_num"], record["cap_den"],
+        ) = of_grid[grid]  # fmt: skip
         record["min_qty"] = instrument.min_qty
     return sym
+
+
+def _whole(ratio: Fraction) -> tuple[int, int]:
+    num, den = ratio.as_integer_ratio()
+    return (num, den) if num < _WHOLE and den < _WHOLE else (0, 0)
+
+
+def new_log(room: int) -> state.Log:
+    """A log with room for as many closed trades, and as many dropped setups."""
+    return state.Log(
+        np.empty((8, room), np.int64), np.empty((8, room)), np.empty((6, room), np.int64), np.empty(3 * room, np.uint8)
+    )
+
+
+def new_queue(timestamps: int, symbols: int) -> state.Queue:
+    return state.Queue(
+        np.zeros(timestamps // 64 + 1, np.uint64), np.empty(timestamps, np.int32), np.empty(symbols, np.int64)
+    )
 
 
 @dataclass
@@ -73,121 +103,88 @@ class Machine:
     run: Any
     sym: Any
     doing: npt.NDArray[np.uint8]
+    log: state.Log = field(default_factory=lambda: new_log(0))
     absorbed: int = 0
 
     @classmethod
-    def start(cls, config: ReplayConfig, symbols: list[str], instruments: list[Instrument]) -> "Machine":
-        return cls(
-            config,
-            symbols,
-            instruments,
-            ExactLedger.start(config),
-            new_run(config),
-            new_symbols(instruments),
-            np.zeros(len(symbols), dtype=np.uint8),
-        )
+    def start(
+        cls, config: ReplayConfig, symbols: list[str], instruments: list[Instrument], records: Any = None
+    ) -> "Machine":
+        """A run that has not begun; ``records`` are (new_run, new_symbols), where another of the same settings had them."""
+        run, sym = (new_run(config), new_symbols(instruments, config)) if records is None else records
+        doing = np.zeros(len(symbols), dtype=np.uint8)
+        return cls(config, symbols, instruments, ExactLedger.start(config), run.copy(), sym.copy(), doing)
 
-    def presize(self, levels: Floats, owner: Ints) -> Floats | None:
-        """(m, 2) quantities where sizing depends on nothing that happens in the run, else None."""
-        from trading.replay import kernel
-
-        sizing = self.config.sizing
-        if not isinstance(sizing, FixedSizing) and (sizing.equity is None or isinstance(sizing, KellySizing)):
-            return None
-        sized = np.zeros((len(levels), 2))
-        if isinstance(sizing, FixedSizing):
-            least = self.sym["min_qty"][owner]
-            for side in range(2):
-                present = ~np.isnan(levels[:, 3 * side])
-                sized[:, side] = np.where(present & (sizing.qty >= least), sizing.qty, 0.0)
-            return sized
+    def new_call(self, log: state.Log) -> None:
+        """Begin a log."""
         r = self.run[0]
-        kernel.presize(
-            int(r["sizing"]),
-            float(r["sizing_equity"]),
-            float(r["pct"]),
-            float(r["max_pos_pct"]),
-            levels,
-            owner,
-            self.sym,
-            sized,
-        )
-        known: dict[tuple[float, float, int], float] = {}
-        for k, side in np.argwhere(sized < 0).tolist():
-            entry, stop, who = float(levels[k, 3 * side]), float(levels[k, 3 * side + 1]), int(owner[k])
-            if (entry, stop, who) not in known:
-                known[entry, stop, who] = quantity(
-                    sizing, entry=entry, stop=stop, equity=0, instrument=self.instruments[who]
-                )
-            sized[k, side] = known[entry, stop, who]
-        return sized
+        for name in ("entries", "closed", "drops", "order", "phase", "t", "filled", "spans", "in_span", "fills"):
+            r[name] = 0
+        self.sym["entry"] = -1
+        self.absorbed, self.log = 0, log
 
-    def advance(self, bars: BarArrays, index: Ints, signals: SignalArrays | None, *, curve: bool) -> tuple[Any, Curve]:
-        """Run through all ``bars``.
+    def place(self, bars: Bars, index: Ints) -> None:
+        """Tell the Symbols of ``index`` where their bars are."""
+        sym = self.sym
+        sym["row"][index] = bars.start[:-1] - 1
+        sym["end"][index] = bars.start[1:]
+        sym["shift"][index] = bars.shift
+        sym["session"][index] = sym["session_first"][index] = bars.session_first[:-1]
+        sym["session_end"][index] = bars.session_first[1:]
+
+    def advance(self, bars: Bars, index: Ints, signals: SignalArrays, queue: state.Queue, curve: state.Curve) -> None:
+        """Run through all ``bars``, into the log of this call and the curve (empty = not asked for).
 
         Args:
-            index: which of ``self.symbols`` each of ``bars.symbols`` is.
-            signals: with ``owner`` indexing ``self.symbols``.
-
-        Returns:
-            The log of this call (records of ``state.EVENT``) and the curve (empty unless asked for).
+            index: which of ``self.symbols`` each of ``bars.symbols`` is; they have been placed.
+            signals: by Symbol of ``bars``.
         """
         from trading.replay import kernel
 
-        n = len(self.symbols)
-        clock = np.full(n, state.NEVER, dtype=np.int64)
-        cursor = np.zeros(n, dtype=np.int64)
-        next_signal = np.full(n, state.NEVER, dtype=np.int64)
-        cursor[index] = bars.start[:-1]
-        clock[index] = bars.ts[bars.start[:-1]]
-        self.sym["end"][index] = bars.start[1:]
-        if signals is None:
-            signals = SignalArrays(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 6)))
-        m = len(signals.row)
-        self.sym["signal"] = np.searchsorted(signals.owner, np.arange(n), "left")
-        self.sym["signal_end"] = np.searchsorted(signals.owner, np.arange(n), "right")
-        has = np.flatnonzero(self.sym["signal"] < self.sym["signal_end"])
-        next_signal[has] = signals.row[self.sym["signal"][has]]
-        sized = self.presize(signals.levels, signals.owner)
-        if sized is not None:
-            self.run[0]["sizing"] = state.PRESIZED
-        room = 2 * (m + n)
-        events = np.zeros(room, dtype=state.EVENT)
-        length = len(bars.ts) if curve else 0
-        points = Curve(np.empty(length, np.int64), np.empty(length), np.empty(length))
-        r = self.run[0]
-        r["events"] = r["curve"] = r["phase"] = 0
-        self.absorbed = 0
-        here = np.empty(n, dtype=np.int64)
-        qty = np.empty((0, 2)) if sized is None else sized
+        self.sym["signal"][index], self.sym["signal_end"][index] = signals.first[:-1], signals.first[1:]
+        market = bars.market
+        kernel.start(market, signals.row, self.sym, self.doing, self.run, queue, index)
         while True:
             question = kernel.run(
-                bars.ts, bars.open, bars.high, bars.low, bars.close, bars.last, bars.session,
-                signals.row, signals.levels, qty, self.sym, self.doing, clock, cursor, next_signal, here,
-                self.run, events, points.ts, points.realised, points.unrealised,
-            )  # fmt: skip
+                market, signals.row, signals.levels, self.sym, self.doing, self.run, self.log, queue, curve
+            )
             if question == state.DONE:
-                break
-            self._answer(question, events, bars, signals)
-        size = int(r["curve"])
-        return events, Curve(points.ts[:size], points.realised[:size], points.unrealised[:size])
+                return
+            self._answer(question, market, signals)
 
-    def catch_up(self, events: Any) -> None:
-        """Book the log so far in the exact ledger."""
-        upto = int(self.run[0]["events"])
-        self.ledger.absorb(events[self.absorbed : upto], self.symbols)
-        self.absorbed = upto
+    def finish(self, bars: Bars, curve: state.Curve) -> None:
+        """Close what is open after the last timestamp; settle the sign of each pnl."""
+        from trading.replay import kernel
 
-    def _answer(self, question: int, events: Any, bars: BarArrays, signals: SignalArrays) -> None:
+        kernel.finish(bars.market, bars.start, self.sym, self.doing, self.run, self.log, curve, bars.ts)
+        _settle_signs(self.log, int(self.run[0]["closed"]), self.config)
+
+    @property
+    def cash(self) -> float:
+        """Realised equity."""
+        return float(self.run[0]["cash"] + self.run[0]["carry"])
+
+    def catch_up(self) -> None:
+        """Bring the exact ledger to the state of the log and of the positions."""
+        closed = int(self.run[0]["closed"])
+        self.ledger.absorb(self.log, self.absorbed, closed)
+        self.absorbed = closed
+        self.ledger.hold(
+            (self.symbols[who], int(y["side"]), float(y["qty"]), float(y["entry_raw"]))
+            for who in np.flatnonzero(self.doing == state.OPEN).tolist()
+            for y in (self.sym[who],)
+        )
+
+    def _answer(self, question: int, market: state.Market, signals: SignalArrays) -> None:
         r = self.run[0]
         who = int(r["ask_symbol"])
         y, instrument = self.sym[who], self.instruments[who]
         if question == state.ASK_NEAREST:
-            open_ = float(bars.open[int(r["ask_row"])])
+            open_ = float(market.open[int(r["ask_row"])])
             r["nearest"] = nearest_level(open_, float(y["p_long"]), float(y["p_short"]))
             r["nearest_known"] = 1
             return
-        self.catch_up(events)
+        self.catch_up()
         if question == state.ASK_AFFORDABLE:
             wanted = float(y["p_long_qty"] if r["ask_side"] > 0 else y["p_short_qty"])
             r["affordable"] = self.ledger.affordable(wanted, float(r["ask_price"]), instrument)
@@ -198,3 +195,15 @@ class Machine:
             absent = np.isnan(entry)
             r[name] = 0.0 if absent else self.ledger.quantity(float(entry), float(stop), instrument)
         r["size_known"] = 1
+
+
+def _settle_signs(log: state.Log, closed: int, config: ReplayConfig) -> None:
+    """A pnl of exactly zero must not read as a win or loss of 1e-14: judge such ones in exact arithmetic."""
+    qty, raw, price, pnl = (
+        log.money[i, :closed] for i in (state.T_QTY, state.T_ENTRY_RAW, state.T_EXIT_RAW, state.T_PNL)
+    )
+    doubtful = np.flatnonzero((np.abs(pnl) <= 1e-14 * qty * (raw + price)) & (pnl != 0))
+    if len(doubtful):
+        side, reason = (log.whole[i, doubtful] for i in (state.T_SIDE, state.T_REASON))
+        counts, unit = exact_pnl(config, side, qty[doubtful], raw[doubtful], price[doubtful], reason != state.TP)
+        pnl[doubtful] = [float(count * unit) for count in counts]

@@ -2,7 +2,11 @@
 
 import math
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
+
+Floats = npt.NDArray[np.float64]
 
 SESSIONS_PER_YEAR = 252
 
@@ -13,7 +17,9 @@ def equity_frame(curve: pl.DataFrame) -> pl.DataFrame:
     return curve.with_columns(equity=equity).with_columns(drawdown=1.0 - pl.col("equity") / pl.col("equity").cum_max())
 
 
-def sharpe(session_equity: pl.Series, initial_cash: float, sessions_per_year: int = SESSIONS_PER_YEAR) -> float | None:
+def sharpe(
+    session_equity: pl.Series | Floats, initial_cash: float, sessions_per_year: int = SESSIONS_PER_YEAR
+) -> float | None:
     """Annualised Sharpe ratio of session returns, without a risk-free rate.
 
     Mean over sample standard deviation (n - 1) of the returns, times the root of ``sessions_per_year``; the
@@ -21,26 +27,30 @@ def sharpe(session_equity: pl.Series, initial_cash: float, sessions_per_year: in
     deviation is zero, or where equity was not positive at the end of a session but the last (a return over it
     would mean nothing).
     """
-    if session_equity.len() < 2:
+    n = len(session_equity)
+    if n < 2:
         return None
-    levels = pl.concat([pl.Series([initial_cash], dtype=pl.Float64), session_equity.cast(pl.Float64).rename("")])
-    if (levels.slice(0, levels.len() - 1) <= 0).any():
+    levels = np.empty(n + 1)
+    levels[0], levels[1:] = initial_cash, session_equity
+    if levels[:-1].min() <= 0:
         return None
-    returns = (levels / levels.shift(1) - 1.0).slice(1)
-    mean, deviation = returns.mean(), returns.std()
+    returns = levels[1:] / levels[:-1] - 1.0
+    mean = float(returns.mean())
+    deviation = math.sqrt(float(np.square(returns - mean).sum()) / (n - 1))
     # equal returns differ in their last bits only
-    if not isinstance(mean, float) or not isinstance(deviation, float) or deviation <= 1e-14 * (1.0 + abs(mean)):
+    if deviation <= 1e-14 * (1.0 + abs(mean)):
         return None
     return mean / deviation * math.sqrt(sessions_per_year)
 
 
 def summarise(
-    trades: pl.DataFrame,
-    equity: pl.DataFrame,
-    session_equity: pl.Series,
+    pnl: Floats,
+    session_equity: Floats,
     *,
     initial_cash: float,
     final_cash: float,
+    max_drawdown: float,
+    bars_held: int,
     bars: int,
     sessions_per_year: int = SESSIONS_PER_YEAR,
 ) -> dict[str, float | int | None]:
@@ -52,25 +62,23 @@ def summarise(
     as :func:`sharpe` says. max_drawdown is a positive fraction of the running peak of equity at Close;
     exposure is the share of all bars (Symbol and Timestamp) on which their Symbol was held.
     """
-    pnl = trades["pnl"]
-    wins, losses = pnl.filter(pnl > 0), pnl.filter(pnl <= 0)
+    wins, losses = pnl[pnl > 0], pnl[pnl <= 0]
     lost = -float(losses.sum())
-    drawdown = equity["drawdown"].max()
     return {
         "initial_cash": initial_cash,
         "final_cash": final_cash,
         "net_pnl": final_cash - initial_cash,
-        "num_trades": trades.height,
-        "win_rate": wins.len() / trades.height if trades.height else None,
+        "num_trades": len(pnl),
+        "win_rate": len(wins) / len(pnl) if len(pnl) else None,
         "profit_factor": float(wins.sum()) / lost if lost > 0 else None,
         "avg_win": _mean(wins),
         "avg_loss": _mean(losses),
         "expectancy": _mean(pnl),
         "sharpe": sharpe(session_equity, initial_cash, sessions_per_year),
-        "max_drawdown": drawdown if isinstance(drawdown, float) else 0.0,
-        "exposure": int(trades["bars_held"].sum()) / bars if bars else 0.0,
+        "max_drawdown": max_drawdown,
+        "exposure": bars_held / bars if bars else 0.0,
     }
 
 
-def _mean(values: pl.Series) -> float | None:
-    return float(values.sum()) / values.len() if values.len() else None
+def _mean(values: Floats) -> float | None:
+    return float(values.sum()) / len(values) if len(values) else None

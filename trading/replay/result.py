@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from trading.replay import state
+from trading.replay.machine import Machine
 
 INSTANT = pl.Datetime("us", "UTC")
 
@@ -37,6 +38,8 @@ FILLS = {
 }
 REJECTED = {"Symbol": pl.String(), "setup_time": INSTANT, "time": INSTANT, "reason": pl.String()}
 
+_REASONS = pl.Series([state.REASONS.get(code) for code in range(max(state.REASONS) + 1)], dtype=pl.String)
+
 
 @dataclass(frozen=True)
 class ReplayResult:
@@ -63,67 +66,109 @@ class ReplayResult:
     metrics: dict[str, float | int | None]
 
 
-def trades_frame(exits: Any, symbols: list[str]) -> pl.DataFrame:
-    """Closed trades from the exit rows of the log."""
-    return pl.DataFrame(
-        {
-            "Symbol": names(exits["symbol"], symbols),
-            "setup_time": _instants(exits["setup"]),
-            "side": exits["side"].astype(np.int8),
-            "qty": exits["qty"],
-            "entry_time": _instants(exits["entry_time"]),
-            "entry_price": exits["entry_price"],
-            "exit_time": _instants(exits["time"]),
-            "exit_price": exits["price"],
-            "exit_reason": reasons(exits["reason"]),
-            "fees": exits["entry_fee"] + exits["fee"],
-            "pnl": exits["pnl"],
-            "bars_held": exits["bars"],
-        },
-        schema=TRADES,
-    ).sort("exit_time", "Symbol")
+def trades_frame(machine: Machine, *, copy: bool = False) -> pl.DataFrame:
+    """Closed trades from the log of a finished run; its columns are the log's own memory unless copied."""
+    closed = int(machine.run[0]["closed"])
+    whole, money = machine.log.whole[:, :closed], machine.log.money[:, :closed]
+    if copy:
+        whole, money = whole.copy(), money.copy()
+    order = _exit_order(whole)
+    sorted_already = order is None
+    columns = {
+        "Symbol": names(whole[state.T_SYMBOL], machine.symbols),
+        "setup_time": _instants(whole[state.T_SETUP]),
+        "side": _side(whole[state.T_SIDE]),
+        "qty": _floats(money[state.T_QTY]),
+        "entry_time": _instants(whole[state.T_ENTRY_TIME]),
+        "entry_price": _floats(money[state.T_ENTRY_PRICE]),
+        "exit_time": _instants(whole[state.T_EXIT_TIME]),
+        "exit_price": _floats(money[state.T_EXIT_PRICE]),
+        "exit_reason": reasons(whole[state.T_REASON]),
+        "fees": _floats(money[state.T_ENTRY_FEE] + money[state.T_EXIT_FEE]),
+        "pnl": _floats(money[state.T_PNL]),
+        "bars_held": pl.Series(whole[state.T_BARS], dtype=pl.Int64),
+    }
+    frame = pl.DataFrame(columns, schema=TRADES)
+    return frame if sorted_already else frame[pl.Series(order, dtype=pl.UInt32)]
 
 
-def fills_frame(log: Any, symbols: list[str]) -> pl.DataFrame:
-    """Fills from the log."""
-    rows = log[(log["kind"] == state.ENTRY) | (log["kind"] == state.EXIT)]
+def fills_frame(machine: Machine) -> pl.DataFrame:
+    """Fills from the log of a finished run: each trade's entry and exit, in the order in which they came."""
+    r = machine.run[0]
+    closed = int(r["closed"])
+    whole, money = machine.log.whole[:, :closed], machine.log.money[:, :closed]
+    kinds = machine.log.order[: int(r["order"])]
+    kinds = kinds[(kinds == state.ENTRY) | (kinds == state.EXIT)]
+    entries, exits = np.flatnonzero(kinds == state.ENTRY), np.flatnonzero(kinds == state.EXIT)
+    trade = np.empty(len(kinds), np.uint32)
+    trade[entries[whole[state.T_ENTRY]]] = np.arange(closed)
+    trade[exits] = np.arange(closed)
+
+    def both(at_entry: Any, at_exit: Any) -> Any:
+        column = at_entry[trade]
+        column[exits] = at_exit
+        return column
+
     return pl.DataFrame(
         {
-            "Symbol": names(rows["symbol"], symbols),
-            "setup_time": _instants(rows["setup"]),
-            "time": _instants(rows["time"]),
-            "kind": pl.Series(np.where(rows["kind"] == state.ENTRY, "entry", "exit").tolist(), dtype=pl.String),
-            "side": rows["side"].astype(np.int8),
-            "qty": rows["qty"],
-            "price": rows["price"],
-            "fee": rows["fee"],
-            "reason": reasons(rows["reason"]),
+            "Symbol": names(whole[state.T_SYMBOL][trade], machine.symbols),
+            "setup_time": _instants(whole[state.T_SETUP][trade]),
+            "time": _instants(both(whole[state.T_ENTRY_TIME], whole[state.T_EXIT_TIME])),
+            "kind": names(kinds == state.EXIT, ["entry", "exit"]),
+            "side": _side(whole[state.T_SIDE][trade]),
+            "qty": _floats(money[state.T_QTY][trade]),
+            "price": _floats(both(money[state.T_ENTRY_PRICE], money[state.T_EXIT_PRICE])),
+            "fee": _floats(both(money[state.T_ENTRY_FEE], money[state.T_EXIT_FEE])),
+            "reason": reasons(both(np.full(closed, state.FILLED), whole[state.T_REASON])),
         },
         schema=FILLS,
     )
 
 
-def rejected_frame(log: Any, symbols: list[str]) -> pl.DataFrame:
+def rejected_frame(machine: Machine) -> pl.DataFrame:
     """Rejected setups from the log; expired ones are not rejections."""
-    rows = log[log["kind"] == state.REJECTED]
+    drops = machine.log.drops[:, : int(machine.run[0]["drops"])]
+    if (drops[state.D_KIND] != state.REJECTED).any():
+        drops = drops[:, drops[state.D_KIND] == state.REJECTED]
     return pl.DataFrame(
         {
-            "Symbol": names(rows["symbol"], symbols),
-            "setup_time": _instants(rows["setup"]),
-            "time": _instants(rows["time"]),
-            "reason": reasons(rows["reason"]),
+            "Symbol": names(drops[state.D_SYMBOL], machine.symbols),
+            "setup_time": _instants(drops[state.D_SETUP]),
+            "time": _instants(drops[state.D_TIME]),
+            "reason": reasons(drops[state.D_REASON]),
         },
         schema=REJECTED,
     )
 
 
+def _exit_order(whole: Any) -> Any:
+    """The permutation that sorts trades by (exit_time, Symbol); None where they are. The log is nearly in that order."""
+    from trading.replay import passes
+
+    closed = whole.shape[1]
+    if (whole[state.T_REASON] == state.END).any():
+        # their exit_time can lie far back
+        return np.lexsort((whole[state.T_SYMBOL], whole[state.T_EXIT_TIME]))
+    order = np.empty(closed, np.int64)
+    passes.exit_order(whole[state.T_EXIT_TIME], whole[state.T_SYMBOL], order)
+    return None if np.array_equal(order, np.arange(closed)) else order
+
+
 def names(index: Any, symbols: list[str]) -> pl.Series:
-    return pl.Series(symbols, dtype=pl.String).gather(pl.Series(index, dtype=pl.UInt32))
+    return pl.Series(symbols, dtype=pl.String).gather(pl.Series(index.astype(np.uint32)))
 
 
 def reasons(codes: Any) -> pl.Series:
-    return pl.Series(codes, dtype=pl.Int64).replace_strict(state.REASONS, return_dtype=pl.String)
+    return _REASONS.gather(pl.Series(codes.astype(np.uint32)))
+
+
+def _side(sides: Any) -> pl.Series:
+    return pl.Series(sides.astype(np.int8))
+
+
+def _floats(values: Any) -> pl.Series:
+    return pl.Series(values, dtype=pl.Float64)
 
 
 def _instants(microseconds: Any) -> pl.Series:
-    return pl.Series(np.ascontiguousarray(microseconds), dtype=pl.Int64).cast(INSTANT)
+    return pl.Series(microseconds, dtype=pl.Int64).cast(INSTANT)

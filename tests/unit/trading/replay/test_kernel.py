@@ -16,8 +16,10 @@ ROOT = Path(__file__).parents[4]
 TINY = """
 import sys, types
 sys.path.insert(0, {root!r})
-from trading.replay import kernel
-kernel.warm_up()
+import polars as pl
+from trading.replay import ReplayConfig, kernel, replay
+from trading.replay.contracts import BARS, SIGNALS
+replay(pl.DataFrame(schema=BARS), pl.DataFrame(schema=SIGNALS), ReplayConfig())
 print(type(kernel.run._cache).__name__)
 """
 
@@ -57,7 +59,7 @@ def test_every_kind_of_question_comes_up_and_is_answered(oracle, monkeypatch):
         answer(self, question, *rest)
 
     monkeypatch.setattr(Machine, "_answer", note)
-    for seed in range(250):
+    for seed in (*range(250), 498):
         replay(*oracle.frames(oracle.random_case(seed)))
     assert {question for question, _ in asked} == {state.ASK_NEAREST, state.ASK_AFFORDABLE, state.ASK_SIZE}
     assert {mode for question, mode in asked if question == state.ASK_SIZE} == {"pct_of_equity", "risk", "kelly"}
@@ -72,6 +74,8 @@ def test_codes_are_distinct_and_named():
     assert set(state.REASONS) == set(reasons)
 
 
-def test_the_run_record_carries_the_codes_fingerprint():
-    assert any(name.startswith("codes_") for name in state.RUN.names)
+def test_the_run_record_carries_a_fingerprint_of_codes_and_source(monkeypatch):
+    assert state.fingerprint() in state.RUN.names
+    monkeypatch.setattr(state, "TP", 99)
+    assert state.fingerprint() not in state.RUN.names
     assert np.zeros(1, state.RUN)["cash"][0] == 0.0

@@ -1,0 +1,342 @@
+"""Compiled passes over the columns of bars and signals: boundaries, checks, timestamps, tick rounding.
+
+They say whether all is well, fast; what is wrong is told by the polars checks of :mod:`trading.replay.contracts`.
+No function here calls one of another file, so that numba's disk cache sees every change.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from trading.replay.compiled import compiled
+
+# outcomes of read_signals
+GOOD, UNSORTED, BAD, OUT_OF_DOMAIN = 0, 1, 2, 3
+
+_INLINE = 12  # Arrow string views of up to 12 bytes carry the whole string
+_CHUNK = 256
+
+
+@compiled
+def boundaries(views: Any, out: Any) -> int:
+    """Rows (but the first) whose 16-byte string view differs from the row before; their number, -1 = more than `out`."""
+    found = 0
+    n = views.shape[0]
+    begin = 1
+    while begin < n:
+        end = min(begin + _CHUNK, n)
+        changes = np.uint64(0)
+        for i in range(begin, end):
+            changes |= (views[i, 0] ^ views[i - 1, 0]) | (views[i, 1] ^ views[i - 1, 1])
+        if changes != 0:
+            for i in range(begin, end):
+                if views[i, 0] != views[i - 1, 0] or views[i, 1] != views[i - 1, 1]:
+                    if found == out.shape[0]:
+                        return -1
+                    out[found] = i
+                    found += 1
+        begin = end
+    return found
+
+
+@compiled
+def codes(views: Any, table: Any, out: Any) -> bool:
+    """Index of each row's Symbol in `table` (both 16-byte views); -1 = not there. False if a view is not inline."""
+    at = -1
+    for i in range(views.shape[0]):
+        a, b = views[i, 0], views[i, 1]
+        if at < 0 or table[at, 0] != a or table[at, 1] != b:
+            if (a & np.uint64(0xFFFFFFFF)) > _INLINE:
+                return False
+            following = at + 1
+            at = -1
+            if following < table.shape[0] and table[following, 0] == a and table[following, 1] == b:
+                at = following
+            else:
+                for j in range(table.shape[0]):
+                    if table[j, 0] == a and table[j, 1] == b:
+                        at = j
+                        break
+        out[i] = at
+    return True
+
+
+@compiled
+def prices_are_good(open_: Any, high: Any, low: Any, close: Any, volume: Any) -> bool:
+    """Finite and above 0, Low <= Open, Close <= High, Volume at least 0; NaN fails every comparison."""
+    n = open_.shape[0]
+    begin = 0
+    while begin < n:
+        end = min(begin + _CHUNK, n)
+        bad = False
+        for i in range(begin, end):
+            o, h, lo, c = open_[i], high[i], low[i], close[i]
+            good = (lo > 0.0) & (lo <= o) & (lo <= c) & (o <= h) & (c <= h) & (h < math.inf)
+            bad |= (not good) | (volume[i] < 0)
+        if bad:
+            return False
+        begin = end
+    return True
+
+
+@compiled
+def times_are_good(ts: Any, days: Any, begin: int, end: int) -> bool:
+    """Timestamps ascend and sessions do not go back on rows [begin, end)."""
+    bad = False
+    for i in range(begin + 1, end):
+        bad |= (ts[i] <= ts[i - 1]) | (days[i] < days[i - 1])
+    return not bad
+
+
+@compiled
+def _same(ts: Any, a: int, b: int, n: int) -> bool:
+    begin = 0
+    while begin < n:
+        end = min(begin + _CHUNK, n)
+        differs = np.int64(0)
+        for i in range(begin, end):
+            differs |= ts[a + i] ^ ts[b + i]
+        if differs != 0:
+            return False
+        begin = end
+    return True
+
+
+@compiled
+def order_is_good(ts: Any, days: Any, starts: Any, twin: Any) -> bool:
+    """times_are_good for every Symbol; twin[s] = a Symbol before with the same timestamps, or s."""
+    for s in range(starts.shape[0] - 1):
+        begin, end = starts[s], starts[s + 1]
+        twin[s] = s
+        if s > 0:
+            for other in (twin[s - 1], 0):
+                if starts[other + 1] - starts[other] == end - begin and _same(ts, starts[other], begin, end - begin):
+                    twin[s] = other
+                    break
+        if not times_are_good(ts, days, begin, end):
+            return False
+    return True
+
+
+@compiled
+def session_ends(days: Any, starts: Any, last: Any, first: Any) -> int:
+    """Fill `last` with each Symbol's last rows of its sessions, `first` with where a Symbol's begin; their number.
+
+    With an empty `last` only count. A session's length is guessed to be that of the one before.
+    """
+    found = 0
+    fill = last.shape[0] > 0
+    length = 1
+    for s in range(starts.shape[0] - 1):
+        if fill:
+            first[s] = found
+        row, end = starts[s], starts[s + 1]
+        while row < end:
+            day = days[row]
+            after = row + length
+            if not (after <= end and days[after - 1] == day and (after == end or days[after] != day)):
+                step = 1
+                while row + step < end and days[row + step] == day:
+                    step *= 2
+                low, high = row + step // 2, min(row + step, end)  # `low` is of the session, `high` is not
+                while high - low > 1:
+                    middle = (low + high) // 2
+                    if days[middle] == day:
+                        low = middle
+                    else:
+                        high = middle
+                after = high
+                length = after - row
+            if fill:
+                last[found] = after - 1
+            found += 1
+            row = after
+    if fill:
+        first[starts.shape[0] - 1] = found
+    return found
+
+
+@compiled
+def merge_into(grid: Any, ts: Any, begin: int, end: int, novel: Any) -> int:
+    """Timestamps of rows [begin, end) that `grid` lacks, into `novel`; their number."""
+    found = 0
+    at = np.searchsorted(grid, ts[begin]) if end > begin else 0
+    for i in range(begin, end):
+        step = 1
+        while at + step < grid.shape[0] and grid[at + step] < ts[i]:
+            step *= 2
+        low, high = at, min(at + step, grid.shape[0])
+        while low < high:
+            middle = (low + high) // 2
+            if grid[middle] < ts[i]:
+                low = middle + 1
+            else:
+                high = middle
+        at = low
+        if at == grid.shape[0] or grid[at] != ts[i]:
+            novel[found] = ts[i]
+            found += 1
+    return found
+
+
+@compiled
+def places(grid: Any, ts: Any, begin: int, end: int, out: Any) -> None:
+    """Index in `grid` of rows [begin, end), which it has."""
+    at = 0 if end == begin else np.searchsorted(grid, ts[begin])
+    for i in range(begin, end):
+        if at < grid.shape[0] and grid[at] != ts[i]:
+            step = 1
+            while at + step < grid.shape[0] and grid[at + step] < ts[i]:
+                step *= 2
+            low, high = at, min(at + step, grid.shape[0])
+            while low < high:
+                middle = (low + high) // 2
+                if grid[middle] < ts[i]:
+                    low = middle + 1
+                else:
+                    high = middle
+            at = low
+        out[i - begin] = at
+        at += 1
+
+
+@compiled
+def latest(days: Any, steps: Any, first_day: int, out: Any) -> None:
+    """out[day - first_day] = the greatest of `steps` of that day; others stay."""
+    for i in range(days.shape[0]):
+        k = days[i] - first_day
+        out[k] = max(out[k], steps[i])
+
+
+@compiled
+def _to_tick(x: float, num: float, den: float, up: bool) -> float:
+    """trading.ticks.round_levels of one level within its fast domain."""
+    steps = x * den / num if num != 1.0 else x * den
+    k = np.rint(steps)
+    y = k * num / den
+    if y == x:
+        return float(y + 0.0)
+    if up:
+        k = np.ceil(steps)
+        if (k - 1.0) * num / den >= x:
+            k -= 1.0
+        if k * num / den < x:
+            k += 1.0
+    else:
+        k = np.floor(steps)
+        if (k + 1.0) * num / den <= x:
+            k += 1.0
+        if k * num / den > x:
+            k -= 1.0
+    return float(k * num / den + 0.0)
+
+
+@compiled
+def read_signals(
+    owner: Any, times: Any, columns: Any, begin: int, end: int, ts: Any, starts: Any, ticks: Any, row: Any, levels: Any,
+    first: Any, nans: Any,
+) -> int:  # fmt: skip
+    """Check signals [begin, end) and read them; GOOD or what is the matter.
+
+    Args:
+        owner: index of the Symbol; `times`: microseconds; `columns`: the six level columns, NaN = absent.
+        ts, starts: of the bars.
+        ticks: (symbols, 3): tick numerator, denominator, and under what absolute level rounding is exact.
+        row, levels: out: the bar's row, and (n, 6) tick-rounded levels.
+        first: out: (symbols + 1,) where a Symbol's signals begin.
+        nans: out: nans[0] is raised by the number of NaN levels.
+    """
+    long_entry, sl_long, tp_long, short_entry, sl_short, tp_short = columns
+    symbols = starts.shape[0] - 1
+    before, at, stop, absent = -1, 0, 0, 0
+    outside = False
+    for i in range(begin, end):
+        s = owner[i]
+        if s != before:
+            if s < 0:
+                return BAD
+            if s < before:
+                return UNSORTED
+            for j in range(before + 1, s + 1):
+                first[j] = i - begin
+            before = s
+            at, stop = starts[s], starts[s + 1]
+            num, den, domain = ticks[s, 0], ticks[s, 1], ticks[s, 2]
+        elif times[i] <= times[i - 1]:
+            return UNSORTED
+        t = times[i]
+        step = 1
+        while at + step < stop and ts[at + step] < t:
+            step *= 2
+        low, high = at, min(at + step, stop)
+        while low < high:
+            middle = (low + high) // 2
+            if ts[middle] < t:
+                low = middle + 1
+            else:
+                high = middle
+        at = low
+        if at == stop or ts[at] != t:
+            # perhaps it comes earlier than the signal before it, which only a sorted frame could exclude
+            return BAD
+        k = i - begin
+        row[k] = at
+        le, sl, tp = long_entry[i], sl_long[i], tp_long[i]
+        if le == le:
+            if not (-math.inf < sl < le < math.inf) or tp <= le or tp == math.inf or not le > 0.0:
+                return BAD
+            if not (le < domain) or not (abs(sl) < domain) or tp >= domain:
+                outside = True
+            le = _to_tick(le, num, den, True)
+            sl = _to_tick(sl, num, den, False)
+            if tp == tp:
+                tp = _to_tick(tp, num, den, True)
+            else:
+                absent += 1
+        else:
+            if sl == sl or tp == tp:
+                return BAD
+            absent += 3
+        levels[k, 0] = le
+        levels[k, 1] = sl
+        levels[k, 2] = tp
+        le, sl, tp = short_entry[i], sl_short[i], tp_short[i]
+        if le == le:
+            if not (le < sl < math.inf) or tp >= le or tp == -math.inf or not le > 0.0:
+                return BAD
+            if not (sl < domain) or tp <= -domain:
+                outside = True
+            le = _to_tick(le, num, den, False)
+            sl = _to_tick(sl, num, den, True)
+            if tp == tp:
+                tp = _to_tick(tp, num, den, False)
+            else:
+                absent += 1
+            if not le > 0.0:
+                return OUT_OF_DOMAIN if outside else BAD
+        else:
+            if sl == sl or tp == tp:
+                return BAD
+            absent += 3
+        levels[k, 3] = le
+        levels[k, 4] = sl
+        levels[k, 5] = tp
+    for j in range(before + 1, symbols + 1):
+        first[j] = end - begin
+    nans[0] += absent
+    return OUT_OF_DOMAIN if outside else GOOD
+
+
+@compiled
+def exit_order(times: Any, symbol: Any, out: Any) -> None:
+    """Fill `out` with the permutation that sorts nearly sorted (time, Symbol) pairs."""
+    for i in range(times.shape[0]):
+        j = i
+        while j > 0:
+            k = out[j - 1]
+            if times[k] < times[i] or (times[k] == times[i] and symbol[k] <= symbol[i]):
+                break
+            out[j] = k
+            j -= 1
+        out[j] = i
