@@ -176,6 +176,7 @@ def test_a_decision_reads_the_sweep_of_its_very_variant(desk: Desk, written: tup
     assert found.deflated_sharpe == findings["base"]["sharpe"]["deflated"]
     assert found.trials == findings["base"]["sharpe"]["trials"]
     assert found.neighbourhood == findings["base"]["stability"]["earning"]
+    assert found.fill_order_expectancy == findings["base"]["fill_order"]["worst_expectancy"] is not None
     assert found.walk_forward_expectancy == findings["walk_forward"]["expectancy"]
     pins: Any = evidence.commits["sweep"]
     assert pins["sweep"] == "small" and pins["session"] == desk.last.isoformat()

@@ -11,6 +11,7 @@ from trading.replay import state
 from trading.replay.config import ReplayConfig
 from trading.replay.contracts import BarArrays, check_instruments, read_bars, read_signals
 from trading.replay.exact import ExactLedger
+from trading.replay.fill_order import FillOrder, fill_order_code
 from trading.replay.machine import Curve, Machine
 from trading.replay.metrics import SESSIONS_PER_YEAR, equity_frame, summarise
 from trading.replay.result import INSTANT, ReplayResult, fills_frame, rejected_frame, trades_frame
@@ -21,6 +22,8 @@ def replay(
     signals: pl.DataFrame,
     config: ReplayConfig,
     instruments: Mapping[str, Instrument] | None = None,
+    *,
+    fill_order: FillOrder = "pessimistic",
 ) -> ReplayResult:
     """Trade ``signals`` over ``bars`` by the replay rules, bar by bar, in doubt for the worse.
 
@@ -33,6 +36,8 @@ def replay(
             but not all it needs is refused; a signal without any side is rejected as ``size``.
         config: cash, costs, sizing, lifetimes.
         instruments: by Symbol; None = the defaults of :class:`Instrument` for every Symbol.
+        fill_order: what came first inside a bar; another than the rules' own is for comparison only, see
+            :mod:`trading.replay.fill_order`.
 
     Where the rules leave room: a signal takes the place of an older pending setup before it is sized, so that
     one rejected as ``size`` leaves none pending; positions left after the last timestamp are closed at their
@@ -41,11 +46,13 @@ def replay(
 
     Raises:
         ContractViolation: bars or signals break their contract, or a Symbol is not among ``instruments``.
+        ConfigError: no such ``fill_order``.
     """
     book = read_bars(bars)
     of_symbol = check_instruments(book.symbols, instruments)
     orders = read_signals(signals, book, of_symbol)
     machine = Machine.start(config, book.symbols, of_symbol)
+    machine.run[0]["fill_order"] = fill_order_code(fill_order)
     events, curve = machine.advance(book, np.arange(len(book.symbols), dtype=np.int64), orders, curve=True)
     _close_all(machine, book, events, curve)
     log = events[: int(machine.run[0]["events"])]

@@ -35,6 +35,7 @@ SL, TP, EOD, TIME = state.SL, state.TP, state.EOD, state.TIME
 AMBIGUOUS, GAP_TARGET, GAP_STOP = state.AMBIGUOUS, state.GAP_TARGET, state.GAP_STOP
 BUYING_POWER, SIZE, VALIDITY_OVER, FILLED = state.BUYING_POWER, state.SIZE, state.VALIDITY_OVER, state.FILLED
 PRESIZED, PCT, RISK, KELLY = state.PRESIZED, state.PCT, state.RISK, state.KELLY
+PESSIMISTIC, OPTIMISTIC, NEAREST_TO_OPEN = state.PESSIMISTIC, state.OPTIMISTIC, state.NEAREST_TO_OPEN
 DONE, ASK_NEAREST, ASK_AFFORDABLE, ASK_SIZE = (
     state.DONE,
     state.ASK_NEAREST,
@@ -152,6 +153,19 @@ def close(
 
 
 @_compiled
+def _stop_counts(y: Any, r: Any, held: bool, target: bool, o: float, c: float) -> bool:
+    """Whether a stop that the bar touched ends the position, before a `target` that it touched too; see fill_order.py."""
+    if r.fill_order == PESSIMISTIC:
+        return True
+    stop_away = abs(o - y.sl)
+    if not held and y.entry_raw != o and (r.fill_order == OPTIMISTIC or stop_away < abs(y.entry_raw - o)):
+        return not target and y.side * (c - y.sl) <= 0.0  # touched before the entry
+    if not target:
+        return True
+    return r.fill_order == NEAREST_TO_OPEN and stop_away <= abs(y.tp - o)
+
+
+@_compiled
 def _exit_of(y: Any, r: Any, at_open: bool, o: float, h: float, lo: float, c: float, last: bool, session: int) -> Any:
     """(reason, raw price) of the exit on this bar; reason 0 = none. `at_open`: held since before it."""
     if y.side > 0:
@@ -160,9 +174,10 @@ def _exit_of(y: Any, r: Any, at_open: bool, o: float, h: float, lo: float, c: fl
                 return SL, o
             if o >= y.tp:
                 return TP, o
-        if lo <= y.sl:
+        target = h >= y.tp
+        if lo <= y.sl and _stop_counts(y, r, at_open, target, o, c):
             return SL, y.sl
-        if h >= y.tp:
+        if target:
             return TP, y.tp
     else:
         if at_open:
@@ -170,9 +185,10 @@ def _exit_of(y: Any, r: Any, at_open: bool, o: float, h: float, lo: float, c: fl
                 return SL, o
             if o <= y.tp:
                 return TP, o
-        if h >= y.sl:
+        target = lo <= y.tp
+        if h >= y.sl and _stop_counts(y, r, at_open, target, o, c):
             return SL, y.sl
-        if lo <= y.tp:
+        if target:
             return TP, y.tp
     if last:
         if r.exit_at_session_end != 0:
@@ -406,6 +422,8 @@ def _try_entry(
             side = 1
         elif o <= y.p_short:
             side = -1
+        elif r.fill_order == OPTIMISTIC:
+            side = 1 if time[3] - y.p_long >= y.p_short - time[3] else -1
         elif r.nearest_known != 0:
             side = r.nearest
         else:
