@@ -159,10 +159,10 @@ def _stop_counts(y: Any, r: Any, held: bool, target: bool, o: float, c: float) -
         return True
     stop_away = abs(o - y.sl)
     if not held and y.entry_raw != o and (r.fill_order == OPTIMISTIC or stop_away < abs(y.entry_raw - o)):
-        return not target and y.side * (c - y.sl) <= 0.0  # touched before the entry
-    if not target:
-        return True
-    return r.fill_order == NEAREST_TO_OPEN and stop_away <= abs(y.tp - o)
+        after: bool = y.side * (c - y.sl) <= 0.0  # touched before the entry, and only then again
+        return after and not target
+    nearer: bool = r.fill_order == NEAREST_TO_OPEN and stop_away <= abs(y.tp - o)
+    return nearer or not target
 
 
 @_compiled
