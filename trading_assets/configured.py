@@ -64,6 +64,8 @@ def sweep_file(file: Path) -> "SweepConfig":
     """A sweep from a file anywhere; it is named after it."""
     from trading.lab.config import SweepConfig
 
+    if file.is_dir():
+        raise ConfigError(f"{file} is a folder; give a file, such as configs/sweeps/insidebar_targets.yml")
     return validated(file, SweepConfig.model_validate, {"name": file.stem, **read_yaml(file)})
 
 

@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from trading_assets.settings import Settings
 from trading_assets.universes import Universes, load_universes
 
 if TYPE_CHECKING:
+    from trading.instruments import Instrument
     from trading.variants import Variant
 
 
@@ -142,8 +143,6 @@ def computed_signals(
     history: History, actions: Actions, variant: "Variant", days: Sequence[dt.date], universes: Universes
 ) -> ComputedSignals:
     """Signals of all those sessions, warm-up bars read along; each session on the view of bars as of its own date."""
-    from trading.bars.as_of import compute_as_of
-
     bars_asset = BAR_ASSETS[variant.timeframe]
     on_main = set(history.sessions(bars_asset))
     wanted = sorted(day for day in days if day in on_main)
@@ -153,14 +152,26 @@ def computed_signals(
     bars = bars.filter(pl.col("Symbol").is_in(traded))
     universes.calendar_of(variant.name, variant.universe)
     instruments = universes.instruments(traded)
-    frame = compute_as_of(
+    return ComputedSignals(signals_on(bars, actions, variant, wanted, instruments), _reach(bars, wanted, warmup))
+
+
+def signals_on(
+    bars: pl.DataFrame,
+    actions: Actions,
+    variant: "Variant",
+    days: Sequence[dt.date],
+    instruments: Mapping[str, "Instrument"],
+) -> pl.DataFrame:
+    """Signals of those sessions, each on the view of ``bars`` as of its own date, with session; bars hold the warm-up."""
+    from trading.bars.as_of import compute_as_of
+
+    return compute_as_of(
         lambda view: variant.implementation.signals(view, variant.params, instruments),
         bars,
         actions.frame,
-        wanted,
-        warmup=warmup,
+        days,
+        warmup=variant.implementation.warmup(variant.params),
     )
-    return ComputedSignals(frame, _reach(bars, wanted, warmup))
 
 
 def admitted_signals(

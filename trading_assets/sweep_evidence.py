@@ -69,5 +69,5 @@ def _robustness(content: dict[str, Any]) -> "Robustness":
         walk_forward_expectancy=forward.get("expectancy"),
         pbo=(content["overfitting"] or {}).get("pbo"),
         neighbourhood=own["stability"]["earning"],
-        fill_order_expectancy=(own["fill_order"] or {}).get("worst_expectancy"),
+        fill_order_expectancy=own["fill_order"]["worst_expectancy"],
     )

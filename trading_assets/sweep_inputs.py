@@ -9,9 +9,9 @@ import polars as pl
 
 from trading.errors import DataError
 from trading_assets.adjusted import Actions
+from trading_assets.backtest_runs import Market
 from trading_assets.bars import BAR_ASSETS
-from trading_assets.history import History
-from trading_assets.universes import Universes
+from trading_assets.signals import signals_on
 
 if TYPE_CHECKING:
     from trading.instruments import Instrument
@@ -44,8 +44,7 @@ class SweepInputs:
     @classmethod
     def read(
         cls,
-        history: History,
-        universes: Universes,
+        market: Market,
         base: "Variant",
         warmup: int,
         as_of: dt.date,
@@ -59,8 +58,7 @@ class SweepInputs:
         Raises:
             DataError: bars and universe of ``as_of`` are not both on main.
         """
-        from trading.sessions import get_calendar
-
+        history, universes, actions = market.history, market.universes, market.actions
         bars_asset = BAR_ASSETS[base.timeframe]
         with_universe = set(history.sessions("universe"))
         known = [day for day in history.sessions(bars_asset) if day in with_universe and day <= as_of]
@@ -68,9 +66,8 @@ class SweepInputs:
             raise DataError(
                 f"{bars_asset} and universe of session {as_of} are not both on main: materialise them first"
             )
-        calendar = get_calendar(universes.calendar_of(base.name, base.universe))
+        calendar = market.calendar(base)
         sessions = _sessions(known, as_of, calendar, horizon)
-        actions = Actions.at(history.snapshot)
         bars = history.frame(bars_asset, sessions).sort("Symbol", "Timestamp")
         complete = history.bars_with_warmup(bars_asset, sessions, warmup)
         traded = [symbol for symbol in bars["Symbol"].unique() if universes.trades(base.universe, symbol)]
@@ -97,15 +94,7 @@ class SweepInputs:
         """Signals of ``variant`` for admitted Symbols, as the asset `signals` makes them: each session on the view of bars as
         of its own date; the levels on the prices of ``as_of``.
         """
-        from trading.bars.as_of import compute_as_of
-
-        made = compute_as_of(
-            lambda view: variant.implementation.signals(view, variant.params, self.instruments),
-            self._complete,
-            self._actions.frame,
-            self.sessions,
-            warmup=variant.implementation.warmup(variant.params),
-        )
+        made = signals_on(self._complete, self._actions, variant, self.sessions, self.instruments)
         wanted = made.join(self._admitted, on=["Symbol", "session"], how="semi").sort("Symbol", "Timestamp")
         return self._actions.levels(wanted, "session", self.as_of)
 

@@ -8,20 +8,36 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from trading_assets.backtest_runs import Market
 from trading_assets.code_version import package_versions, source_version
 from trading_assets.configured import variant as load_variant
-from trading_assets.history import History
 from trading_assets.settings import Settings
 from trading_assets.sweep_inputs import SweepInputs
-from trading_assets.universes import load_universes
 
 if TYPE_CHECKING:
     from trading.lab.config import SweepConfig
     from trading.lab.robustness import Robustness
     from trading.lab.sweep import SweepRun
 
-SOURCES = ("trading", "trading_assets/sweeping.py", "trading_assets/sweep_inputs.py", "trading_assets/history.py")
+SOURCES = (
+    "trading",
+    "trading_assets/history.py",
+    "trading_assets/signals.py",
+    "trading_assets/sweep_inputs.py",
+    "trading_assets/sweeping.py",
+)
 RESULTS = "data.parquet"
+NAMES = (
+    RESULTS,
+    "heatmap.png",
+    "manifest.json",
+    "report.txt",
+    "robustness.json",
+    "session_returns.parquet",
+    "walk_forward.parquet",
+    "walk_forward_returns.parquet",
+)
+"""Files of a sweep; those of walk-forward are not there where the sessions are too few."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +62,12 @@ class SweepArtefacts:
 
 def compute_sweep(
     settings: Settings,
-    history: History,
+    market: Market,
     config: "SweepConfig",
     as_of: dt.date,
     progress: Callable[[int, int], None] | None = None,
 ) -> SweepArtefacts:
-    """Run ``config`` as of a session, on what is on main at the commit that ``history`` is pinned to.
+    """Run ``config`` as of a session, on what the lake has at the market's commit.
 
     Raises:
         ConfigError: the sweep, its variant or one of its sets is wrong.
@@ -64,7 +80,7 @@ def compute_sweep(
     base = load_variant(settings, config.variant)
     trials = Trials.of(config, base)
     warmup = max(variant.implementation.warmup(variant.params) for variant in trials.variants)
-    inputs = SweepInputs.read(history, load_universes(settings), base, warmup, as_of, config.horizon)
+    inputs = SweepInputs.read(market, base, warmup, as_of, config.horizon)
     run = run_sweep(
         inputs.bars,
         trials,

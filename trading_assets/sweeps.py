@@ -9,6 +9,8 @@ from typing import Any
 import dagster as dg
 
 from resources.configurable import ClockResource, LakeResource
+from trading_assets.adjusted import Actions
+from trading_assets.backtest_runs import Market
 from trading_assets.bars import BAR_ASSETS
 from trading_assets.code_version import platform_version
 from trading_assets.configured import sweep as load_sweep
@@ -18,6 +20,7 @@ from trading_assets.materialise import Materialised, Produce, dimension_of, mate
 from trading_assets.publications import materialised
 from trading_assets.settings import Settings
 from trading_assets.sweeping import RESULTS, SOURCES, SweepArtefacts, compute_sweep
+from trading_assets.universes import load_universes
 
 _SECONDS_BETWEEN_LINES = 5.0
 
@@ -41,15 +44,17 @@ def sweep_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition | 
         context: dg.AssetExecutionContext, lake: LakeResource, clock: ClockResource
     ) -> Iterator[dg.MaterializeResult[Any]]:
         publisher = lake.publisher(context, platform_version(), clock.now)
+        universes = load_universes(settings)
 
         def prepare(_: Sequence[str]) -> Produce:
-            history = History(publisher.snapshot())
+            snapshot = publisher.snapshot()
+            market = Market(History(snapshot), Actions.at(snapshot), universes)
 
             def produce(key: str) -> Materialised:
                 name, session = dimension_of(key, "sweep"), session_of(key)
                 config = load_sweep(settings, name)
                 made = compute_sweep(
-                    settings, history, config, dt.date.fromisoformat(session), _progress(context, f"sweep {name}")
+                    settings, market, config, dt.date.fromisoformat(session), _progress(context, f"sweep {name}")
                 )
                 publication = publisher.publish(
                     "sweep",
@@ -58,7 +63,7 @@ def sweep_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition | 
                     audit=_audit(f"sweep {session} {name}"),
                     inputs=made.reads,
                     metadata={"config_hash": made.robustness.findings.base.config_hash},
-                    since=history.pinned,
+                    since=market.history.pinned,
                 )
                 return materialised(publication, made.robustness.results.height, _metadata(made), reads=made.reads)
 

@@ -113,7 +113,7 @@ def test_the_command_writes_what_it_found_and_says_it(desk: Desk, written: tuple
     out, said = written
     assert {file.name for file in out.iterdir()} == FILES | {"results.parquet"}
     assert f"as of {desk.last}" in said and "SYNTHETIC" in said
-    assert f"trading materialise sweep --partition '{desk.last}|small'" in said
+    assert f"to publish it: trading materialise sweep --partition '{desk.last}|small'" in said
     results = pl.read_parquet(out / "results.parquet")
     assert results.height == 6 and results["num_trades"].min() > 5
     returns = pl.read_parquet(out / "session_returns.parquet")
@@ -176,6 +176,7 @@ def test_a_decision_reads_the_sweep_of_its_very_variant(desk: Desk, written: tup
     assert found.deflated_sharpe == findings["base"]["sharpe"]["deflated"]
     assert found.trials == findings["base"]["sharpe"]["trials"]
     assert found.neighbourhood == findings["base"]["stability"]["earning"]
+    assert found.fill_order_expectancy == findings["base"]["fill_order"]["worst_expectancy"] is not None
     assert found.walk_forward_expectancy == findings["walk_forward"]["expectancy"]
     pins: Any = evidence.commits["sweep"]
     assert pins["sweep"] == "small" and pins["session"] == desk.last.isoformat()
@@ -208,7 +209,7 @@ def test_wrong_files_are_told_what_is_right(desk: Desk, tmp_path: Path, content:
 
 def test_a_session_that_is_not_there_is_refused(desk: Desk) -> None:
     result = desk.trading("sweep", str(desk.settings.configs / "sweeps" / "small.yml"), "--as-of", "2023-09-01")
-    assert "m5_bars and universe of session 2023-09-01 are not both on main" in str(result.exception)
+    assert "--as-of 2023-09-01: m5_bars of that session is not at commit" in str(result.exception)
 
 
 def test_an_installation_without_sweeps_has_no_such_asset(desk: Desk, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ class SetFindings(_Record):
     sharpe: SharpeFindings | None
     stability: StabilityFindings
     monte_carlo: MonteCarloFindings | None
-    fill_order: FillOrderFindings | None
+    fill_order: FillOrderFindings
 
 
 class OverfittingFindings(_Record):

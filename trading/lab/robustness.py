@@ -21,6 +21,7 @@ from trading.lab.deflated_sharpe import (
     minimum_track_record_length,
     probabilistic_sharpe_ratio,
 )
+from trading.lab.fill_order import fill_order_sensitivity
 from trading.lab.monte_carlo import MonteCarlo, monte_carlo
 from trading.lab.overfitting import Overfitting, cscv
 from trading.lab.session_figures import best_of
@@ -28,7 +29,7 @@ from trading.lab.stability import Neighbourhood, Stability, stability
 from trading.lab.sweep import SignalSource, SweepRun
 from trading.lab.verdict import against
 from trading.lab.walk_forward import WalkForward, walk_forward
-from trading.replay import ReplayResult, replay
+from trading.replay import replay
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -172,7 +173,9 @@ class _Desk:
 
     def examined(self, number: int, simulated: dict[int, MonteCarlo]) -> found.SetFindings:
         variant = self.run.trials.variants[number]
-        result = self._replayed(number)
+        signals = self.signals_of(variant)
+        result = replay(self.bars, signals, variant.replay, self.instruments)
+        order = fill_order_sensitivity(self.bars, signals, variant.replay, self.instruments, result)
         runs, seed = self.config.monte_carlo.runs, self.config.seed
         simulation = monte_carlo(result.trades["pnl"].to_numpy(), variant.replay.initial_cash, runs, seed)
         if simulation is not None:
@@ -192,16 +195,15 @@ class _Desk:
                 plateau=_rounded(near.plateau),
             ),
             monte_carlo=None if simulation is None else _monte_carlo(simulation, runs, result.trades.height),
-            fill_order=None,
+            fill_order=found.FillOrderFindings(
+                assumptions={name: _figures(metrics) for name, metrics in order.metrics.items()},
+                worst_expectancy=_rounded(order.worst_expectancy),
+            ),
         )
 
     def _moments(self, number: int) -> ReturnMoments | None:
         """Of a set that was never without equity."""
         return self.moments[number] if self.run.figures.solvent[number] else None
-
-    def _replayed(self, number: int) -> ReplayResult:
-        variant = self.run.trials.variants[number]
-        return replay(self.bars, self.signals_of(variant), variant.replay, self.instruments)
 
     def _sharpe(self, number: int) -> found.SharpeFindings | None:
         moments = self._moments(number)

@@ -44,7 +44,7 @@ def _against(findings: SweepFindings, limits: Limits) -> Iterator[str]:
                 f"(limit {limits.min_walk_forward_efficiency:.0%})"
             )
     order = best.fill_order
-    if order is not None and (order.worst_expectancy is None or order.worst_expectancy <= 0):
+    if expectancy is not None and expectancy > 0 and (order.worst_expectancy or 0.0) <= 0:
         yield f"the worst order of events inside a bar does not earn: expectancy {_number(order.worst_expectancy)} a trade"
 
 
@@ -132,10 +132,8 @@ def _set(title: str, item: SetFindings) -> Iterator[str]:
             f"{_share(simulated.drawdown['q95'])}; sample of trades: 90 % end between {_number(simulated.final_equity['q05'])} "
             f"and {_number(simulated.final_equity['q95'])}, {simulated.probability_of_loss:.0%} at a loss"
         )
-    order = item.fill_order
-    if order is not None:
-        shown = ", ".join(f"{name} {_number(found['expectancy'])}" for name, found in order.assumptions.items())
-        yield f"  Order inside a bar, expectancy: {shown}"
+    shown = ", ".join(f"{name} {_number(found['expectancy'])}" for name, found in item.fill_order.assumptions.items())
+    yield f"  Order inside a bar, expectancy: {shown}"
 
 
 def _number(value: float | None) -> str:

@@ -9,6 +9,7 @@ import polars as pl
 from trading.instruments import Instrument
 from trading.replay.config import ReplayConfig
 from trading.replay.contracts import check_instruments
+from trading.replay.fill_order import FillOrder, fill_order_code
 from trading.replay.machine import Machine, new_log, new_queue
 from trading.replay.market import Bars, Floats, Ints, SignalArrays, read_bars, read_signals, sessions_of
 from trading.replay.metrics import SESSIONS_PER_YEAR, equity_frame, summarise
@@ -21,6 +22,8 @@ def replay(
     signals: pl.DataFrame,
     config: ReplayConfig,
     instruments: Mapping[str, Instrument] | None = None,
+    *,
+    fill_order: FillOrder = "pessimistic",
 ) -> ReplayResult:
     """Trade ``signals`` over ``bars`` by the replay rules, bar by bar, in doubt for the worse.
 
@@ -33,6 +36,8 @@ def replay(
             but not all it needs is refused; a signal without any side is rejected as ``size``.
         config: cash, costs, sizing, lifetimes.
         instruments: by Symbol; None = the defaults of :class:`Instrument` for every Symbol.
+        fill_order: what came first inside a bar; another than the rules' own is for comparison only, see
+            :mod:`trading.replay.fill_order`.
 
     Where the rules leave room: a signal takes the place of an older pending setup before it is sized, so that
     one rejected as ``size`` leaves none pending; positions left after the last timestamp are closed at their
@@ -41,6 +46,7 @@ def replay(
 
     Raises:
         ContractViolation: bars or signals break their contract, or a Symbol is not among ``instruments``.
+        ConfigError: no such ``fill_order``.
     """
     read = read_bars(bars)
     of_symbol = check_instruments(read.symbols, instruments)
@@ -54,6 +60,7 @@ def replay(
         new_queue(points, n),
         new_log(len(orders.row) + n),
         new_curve(points, len(orders.row) + n),
+        fill_order=fill_order,
     )
     run.complete()
     _, ends = sessions_of(read)
@@ -94,9 +101,11 @@ class Run:
         log: Log,
         curve: Curve,
         records: Any = None,
+        fill_order: FillOrder = "pessimistic",
     ) -> None:
         self.bars, self.curve = bars, curve
         self.machine = Machine.start(config, bars.symbols, instruments, records)
+        self.machine.run[0]["fill_order"] = fill_order_code(fill_order)
         self.machine.new_call(log)
         every = np.arange(len(bars.symbols))
         self.machine.place(bars, every)

@@ -21,6 +21,7 @@ AMBIGUOUS, GAP_TARGET, GAP_STOP, BUYING_POWER = (
     state.GAP_STOP,
     state.BUYING_POWER,
 )
+PESSIMISTIC, OPTIMISTIC, NEAREST_TO_OPEN = state.PESSIMISTIC, state.OPTIMISTIC, state.NEAREST_TO_OPEN
 DONE, ASK_NEAREST, ASK_AFFORDABLE = state.DONE, state.ASK_NEAREST, state.ASK_AFFORDABLE
 SYMBOL, SIDE, SETUP, ENTRY_TIME, EXIT_TIME, REASON, BARS, ENTRY_NUMBER = (
     state.T_SYMBOL, state.T_SIDE, state.T_SETUP, state.T_ENTRY_TIME, state.T_EXIT_TIME, state.T_REASON, state.T_BARS,
@@ -156,6 +157,19 @@ def close(y: Any, doing: Any, r: Any, log: Any, s: int, raw: float, reason: int,
 
 
 @compiled
+def _stop_counts(y: Any, r: Any, held: bool, target: bool, o: float, c: float) -> bool:
+    """Whether a stop that the bar touched ends the position, before a `target` that it touched too; see fill_order.py."""
+    if r.fill_order == PESSIMISTIC:
+        return True
+    stop_away = abs(o - y.sl)
+    if not held and y.entry_raw != o and (r.fill_order == OPTIMISTIC or stop_away < abs(y.entry_raw - o)):
+        after: bool = y.side * (c - y.sl) <= 0.0  # touched before the entry, and only then again
+        return after and not target
+    nearer: bool = r.fill_order == NEAREST_TO_OPEN and stop_away <= abs(y.tp - o)
+    return nearer or not target
+
+
+@compiled
 def exit_of(y: Any, r: Any, at_open: bool, o: float, h: float, lo: float, c: float, last: bool, day: int) -> Any:
     """(reason, raw price) of the exit on this bar; reason 0 = none. `at_open`: held since before it."""
     if y.side > 0:
@@ -164,9 +178,10 @@ def exit_of(y: Any, r: Any, at_open: bool, o: float, h: float, lo: float, c: flo
                 return SL, o
             if o >= y.tp:
                 return TP, o
-        if lo <= y.sl:
+        target = h >= y.tp
+        if lo <= y.sl and _stop_counts(y, r, at_open, target, o, c):
             return SL, y.sl
-        if h >= y.tp:
+        if target:
             return TP, y.tp
     else:
         if at_open:
@@ -174,9 +189,10 @@ def exit_of(y: Any, r: Any, at_open: bool, o: float, h: float, lo: float, c: flo
                 return SL, o
             if o <= y.tp:
                 return TP, o
-        if h >= y.sl:
+        target = lo <= y.tp
+        if h >= y.sl and _stop_counts(y, r, at_open, target, o, c):
             return SL, y.sl
-        if lo <= y.tp:
+        if target:
             return TP, y.tp
     if last:
         if r.exit_at_session_end != 0:
@@ -219,6 +235,8 @@ def try_entry(
             side = 1
         elif o <= y.p_short:
             side = -1
+        elif r.fill_order == OPTIMISTIC:
+            side = 1 if c - y.p_long >= y.p_short - c else -1
         elif r.nearest_known != 0:
             side = r.nearest
         else:

@@ -15,6 +15,9 @@ NEVER = np.iinfo(np.int64).max
 # what a Symbol is doing (codes of the `doing` array)
 FLAT, PENDING, OPEN = 0, 1, 2
 
+# what came first inside a bar, see fill_order.py
+PESSIMISTIC, OPTIMISTIC, NEAREST_TO_OPEN = 0, 1, 2
+
 # kinds of log rows
 ENTRY, EXIT, REJECTED, EXPIRED = 1, 2, 3, 4
 
@@ -180,6 +183,7 @@ RUN = np.dtype(
         ("leverage", "f8"),
         ("exit_at_session_end", "i8"),
         ("max_hold", "i8"),
+        ("fill_order", "i8"),
         ("valid_sessions", "i8"),
         ("tell_expired", "i8"),
         ("sizing", "i8"),

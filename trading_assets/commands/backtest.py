@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trading.errors import ConfigError
 from trading.promotion.horizons import HORIZONS
-from trading_assets.commands.options import home_option, open_home_lake
+from trading_assets.commands.as_of import as_of_session, home_market
+from trading_assets.commands.options import home_option
 from trading_assets.commands.progress_bar import progress_bar
 from trading_assets.commands.tables import aligned
 from trading_assets.settings import Settings
@@ -17,9 +17,7 @@ from trading_assets.settings import Settings
 if TYPE_CHECKING:
     from trading.lab.artefacts import Artefacts, BacktestRun
     from trading.promotion.horizons import Horizon
-    from trading.sessions import SessionCalendar
-    from trading.variants import Variant
-    from trading_assets.backtest_runs import BacktestInputs, Market
+    from trading_assets.backtest_runs import BacktestInputs
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -57,8 +55,8 @@ def backtest(
     from trading_assets.configured import variant_from
 
     variant = variant_from(run_file)
-    market = _market(settings, ref)
-    day = _as_of(market, variant, as_of.date() if as_of else None)
+    market = home_market(settings, ref)
+    day = as_of_session(market, variant, as_of.date() if as_of else None)
     chosen = [horizon for horizon in HORIZONS if not horizons or horizon in horizons]
     with progress_bar(f"signals and replays of {variant.name}") as advance:
         inputs = BacktestInputs.made_here(market, variant, day)
@@ -67,58 +65,6 @@ def backtest(
     artefacts, written = _write(settings, run, folder)
     _say(settings, run, artefacts, inputs)
     click.echo(f"{len(artefacts.files)} files {'written to' if written else 'as they were in'} {folder}")
-
-
-def _market(settings: Settings, ref: str) -> "Market":
-    from resources.lake.finding import find_commit
-    from resources.lake.reading import Snapshot
-    from trading_assets.adjusted import Actions
-    from trading_assets.backtest_runs import Market
-    from trading_assets.history import History
-    from trading_assets.universes import load_universes
-
-    universes = load_universes(settings)
-    lake = open_home_lake(settings)
-    snapshot = Snapshot(lake, find_commit(lake, ref).id)
-    return Market(History(snapshot), Actions.at(snapshot), universes)
-
-
-def _as_of(market: "Market", variant: "Variant", wanted: dt.date | None) -> dt.date:
-    """The session to replay up to. ConfigError where the lake has not what that takes."""
-    from trading_assets.bars import BAR_ASSETS
-
-    asset, history = BAR_ASSETS[variant.timeframe], market.history
-    calendar = market.calendar(variant)
-    if wanted is not None and not calendar.is_session(wanted):
-        raise ConfigError(f"--as-of {wanted} is no session of {calendar.name}{_nearest(calendar, wanted)}")
-    sessions = history.sessions(asset)
-    if not sessions:
-        raise ConfigError(
-            f"there are no {asset} at commit {history.pinned[:16]} of the lake, which {variant.name} reads; "
-            "`trading demo` or `trading materialise` make them"
-        )
-    admitted = set(history.sessions("universe"))
-    ready = [day for day in sessions if day in admitted]
-    if not ready:
-        raise ConfigError(
-            f"no session with {asset} has a universe at commit {history.pinned[:16]} of the lake; make it with "
-            f"`trading materialise 'key:daily_features or key:universe' --from {sessions[0]} --to {sessions[-1]}`"
-        )
-    if wanted is None:
-        return ready[-1]
-    if wanted not in ready:
-        missing = "universe" if wanted in sessions else asset
-        raise ConfigError(
-            f"--as-of {wanted}: {missing} of that session is not at commit {history.pinned[:16]} of the lake, which has "
-            f"bars and universe of {len(ready)} sessions, {ready[0]} to {ready[-1]}"
-        )
-    return wanted
-
-
-def _nearest(calendar: "SessionCalendar", day: dt.date) -> str:
-    around = calendar.sessions(day - dt.timedelta(days=10), day + dt.timedelta(days=10))
-    near = [*[found for found in around if found < day][-1:], *[found for found in around if found > day][:1]]
-    return f"; the nearest are {' and '.join(map(str, near))}" if near else ""
 
 
 def _write(settings: Settings, run: "BacktestRun", folder: Path) -> tuple["Artefacts", bool]:

@@ -52,6 +52,9 @@ def test_the_figures_are_those_of_their_modules(examined, bars):
     trades = replay(bars, variant.implementation.signals(bars, variant.params), variant.replay).trades
     assert best.monte_carlo.trades == trades.height
     assert best.monte_carlo.actual_final == pytest.approx(10_000 + trades["pnl"].sum())
+    assert list(best.fill_order.assumptions) == ["pessimistic", "optimistic", "nearest_to_open"]
+    assert best.fill_order.assumptions["pessimistic"] == best.metrics
+    assert best.fill_order.worst_expectancy <= best.metrics["expectancy"]
     assert best.sharpe.trials == 12
     assert 1 <= best.sharpe.independent_trials < 12
     assert best.sharpe.deflated <= best.sharpe.deflated_independent <= best.sharpe.probabilistic
@@ -137,7 +140,7 @@ class TestVerdict:
                     "metrics": {**best.metrics, "expectancy": 1.0},
                     "sharpe": best.sharpe.model_copy(update={"deflated": 0.99}),
                     "stability": best.stability.model_copy(update={"earning": 0.9}),
-                    "fill_order": None,
+                    "fill_order": best.fill_order.model_copy(update={"worst_expectancy": 0.5}),
                 }
             ),
             overfitting=findings.overfitting.model_copy(update={"pbo": 0.05}),
@@ -150,6 +153,15 @@ class TestVerdict:
         assert headline(good).startswith("Nothing examined speaks against")
         # and each of them alone is enough
         spoilt = [
+            (
+                self._changed(
+                    good,
+                    best=good.best.model_copy(
+                        update={"fill_order": good.best.fill_order.model_copy(update={"worst_expectancy": -0.1})}
+                    ),
+                ),
+                "the worst order of events inside a bar does not earn",
+            ),
             (
                 self._changed(good, overfitting=good.overfitting.model_copy(update={"pbo": 0.5})),
                 "overfitting is likely",
