@@ -12,7 +12,7 @@ from trading.instruments import Instrument
 from trading.replay import state
 from trading.replay.config import ReplayConfig
 from trading.replay.exact import ExactLedger, exact_pnl, nearest_level
-from trading.replay.market import Bars, Ints, SignalArrays
+from trading.replay.market import Bars, Ints, SignalArrays, read_only
 from trading.sizing import FixedSizing, KellySizing, PctOfEquitySizing, RiskSizing
 from trading.ticks import exact
 
@@ -207,3 +207,24 @@ def _settle_signs(log: state.Log, closed: int, config: ReplayConfig) -> None:
         side, reason = (log.whole[i, doubtful] for i in (state.T_SIDE, state.T_REASON))
         counts, unit = exact_pnl(config, side, qty[doubtful], raw[doubtful], price[doubtful], reason != state.TP)
         pnl[doubtful] = [float(count * unit) for count in counts]
+
+
+def warm_up() -> None:
+    """Load (or compile) what a run and a Book need, on a run over nothing.
+
+    It leaves polars alone, whose threads do not live through a fork.
+    """
+    from trading.replay import passes
+
+    prices, times, days, steps = (read_only(np.empty(0, kind)) for kind in (np.float64, np.int64, np.int32, np.int32))
+    start, none = np.zeros(1, np.int64), np.empty(0, np.int64)
+    passes.boundaries(read_only(np.empty((0, 2), np.uint64)), none)
+    passes.order_is_good(times, days, start, none)
+    passes.prices_are_good(prices, prices, prices, prices, times)
+    passes.session_ends(days, start, none, np.zeros(1, np.int64))
+    market = state.Market(prices, prices, prices, prices, times, steps, times)
+    machine = Machine.start(ReplayConfig(), [], [])
+    machine.new_call(new_log(0))
+    signals = SignalArrays(none, np.empty((0, 6)), start)
+    curve = state.Curve(np.empty(0), np.empty(0), np.empty((2, 0), np.int64))
+    machine.advance(Bars([], start, times, days, market, start, none), none, signals, new_queue(0, 0), curve)

@@ -58,9 +58,9 @@ def main() -> None:
     import resources.brokers.simulated
     import resources.ledger
     import resources.router  # noqa: F401
-    from trading.replay import kernel
+    from trading.replay.machine import warm_up
 
-    kernel.warm_up()
+    warm_up()
     for line in sys.stdin:
         arguments = json.loads(line)["arguments"]
         pid = os.fork()
