@@ -63,3 +63,10 @@ def remote(lakefs: LakeFSServer, tmp_path: Path) -> Iterator[Remote]:
         yield Remote(lake, lakefs.behind(name), lakefs, uri)
     lakefs.faults.clear()
     lakefs.repositories.delete(name)
+
+
+@pytest.fixture
+def patient(remote: Remote) -> Iterator[Lake]:
+    """The same lake for work that takes its time on a busy machine: no time-out of it is short."""
+    with open_lake(remote.uri.replace(f"timeout={TIMEOUT_SECONDS}&", "timeout=60&")) as lake:
+        yield lake

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from harness.lakefs_faults import Fault
 
-from resources.lake import DirtyBranch, MergeConflict, NoChanges, ObjectNotFound, RefNotFound
+from resources.lake import DirtyBranch, Lake, MergeConflict, NoChanges, ObjectNotFound, RefNotFound
 
 from .conftest import Remote
 
@@ -132,15 +132,15 @@ if child:
     assert (done.stdout, done.returncode) == ("both\n", 0), done.stderr
 
 
-def test_threads_share_a_lake(remote: Remote) -> None:
+def test_threads_share_a_lake(patient: Lake) -> None:
     def work(number: int) -> bytes:
-        remote.lake.put("dev", f"n/{number}", str(number).encode())
-        return remote.lake.get("dev", f"n/{number}")
+        patient.put("dev", f"n/{number}", str(number).encode())
+        return patient.get("dev", f"n/{number}")
 
     with ThreadPoolExecutor(16) as pool:
         assert list(pool.map(work, range(64))) == [str(number).encode() for number in range(64)]
-    remote.lake.close()
-    assert len(list(remote.lake.list("dev"))) == 64  # opens anew
+    patient.close()
+    assert len(list(patient.list("dev"))) == 64  # opens anew
 
 
 def test_an_absent_object_and_an_absent_ref_are_told_apart(remote: Remote) -> None:
