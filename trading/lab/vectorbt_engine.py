@@ -1,0 +1,184 @@
+"""The replay's rules traded by vectorbt: an engine that shares no line with the replay's kernel."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from trading.errors import ConfigError
+from trading.instruments import Instrument
+from trading.replay import ReplayConfig
+from trading.sizing import FixedSizing, RiskSizing
+from trading.ticks import round_levels
+
+if TYPE_CHECKING:
+    from trading.lab.vectorbt_orders import Bars, Rules
+
+TRADES = {
+    "Symbol": pl.String(),
+    "side": pl.Int8(),
+    "qty": pl.Float64(),
+    "entry_time": pl.Datetime("us", "UTC"),
+    "entry_price": pl.Float64(),
+    "exit_time": pl.Datetime("us", "UTC"),
+    "exit_price": pl.Float64(),
+    "fees": pl.Float64(),
+    "pnl": pl.Float64(),
+}
+_PRICES = ("Open", "High", "Low", "Close")
+_LEVELS = (
+    ("long_entry", "up"), ("sl_long", "down"), ("tp_long", "up"), ("short_entry", "down"), ("sl_short", "up"), ("tp_short", "down")
+)  # fmt: skip
+_LENT = 100.0  # times the cash that the account has at the beginning
+
+
+def vectorbt_trades(
+    bars: pl.DataFrame,
+    signals: pl.DataFrame,
+    config: ReplayConfig,
+    instruments: Mapping[str, Instrument] | None = None,
+) -> pl.DataFrame:
+    """What vectorbt's ``Portfolio.from_order_func`` trades by the rules of the replay, in order of (exit_time, Symbol).
+
+    Slippage, fees, cash, positions and pnl are vectorbt's. Quantities are worked out in floats, so one on the edge of a
+    lot can differ from the replay's, which is exact. A position left at the end is closed at the last timestamp of all
+    Symbols. Bars and signals must have passed the checks of :func:`trading.replay.replay`, which are not repeated.
+
+    Args:
+        bars, signals, instruments: as the replay takes them.
+        config: with sizing ``fixed``, or ``risk`` of realised equity.
+
+    Raises:
+        ConfigError: another sizing.
+    """
+    import vectorbt as vbt
+
+    from trading.lab import vectorbt_orders
+
+    symbols = bars["Symbol"].unique().sort().to_list()
+    if not symbols:
+        return pl.DataFrame(schema=TRADES)
+    traded = [_instrument(symbol, instruments) for symbol in symbols]
+    stamps = bars["Timestamp"].unique().sort()
+    grid = _grid(bars, signals, symbols, stamps)
+    rules = _rules(config)
+    k = len(symbols)
+    desk = vectorbt_orders.Desk(
+        step=np.zeros(3, np.int64),
+        setup=np.full((k, 4), -1, np.int64),
+        sized=np.zeros((k, 2)),
+        position=np.zeros((k, 4)),
+    )
+    portfolio = vbt.Portfolio.from_order_func(
+        grid.close,
+        vectorbt_orders.next_order,
+        grid,
+        _levels(signals, traded, symbols),
+        np.array([instrument.lot_size for instrument in traded], dtype=np.float64),
+        np.array([instrument.min_qty for instrument in traded], dtype=np.float64),
+        rules,
+        desk,
+        flexible=True,
+        init_cash=config.initial_cash + rules.lent,
+        cash_sharing=True,
+        group_by=True,
+        fill_pos_record=False,
+        max_orders=2 * signals.height + k,
+        broadcast_kwargs={"require_kwargs": {"requirements": ["C", "W"]}},  # one layout, compiled once
+    )
+    return _trades(portfolio.exit_trades.values, symbols, stamps)
+
+
+def _instrument(symbol: str, instruments: Mapping[str, Instrument] | None) -> Instrument:
+    return Instrument(symbol=symbol) if instruments is None else instruments[symbol]
+
+
+def _rules(config: ReplayConfig) -> "Rules":
+    from trading.lab.vectorbt_orders import FIXED, RISK, Rules
+
+    sizing = config.sizing
+    if isinstance(sizing, FixedSizing):
+        mode, amount, most = FIXED, sizing.qty, np.inf
+    elif isinstance(sizing, RiskSizing) and sizing.equity is None:
+        mode, amount, most = RISK, sizing.risk_pct / 100, sizing.max_pos_pct / 100
+    else:
+        raise ConfigError(f"vectorbt trades sizing fixed, or risk of realised equity; found {sizing!r}")
+    return Rules(
+        fees=config.costs.fees_bps / 10_000,
+        slippage=config.costs.slippage_bps / 10_000,
+        leverage=config.max_leverage,
+        session_end=config.exit_at_session_end,
+        valid_sessions=config.valid_sessions,
+        max_hold=config.max_hold_sessions or 0,
+        sizing=mode,
+        amount=float(amount),
+        max_position=float(most),
+        lent=_LENT * max(1.0, config.max_leverage) * config.initial_cash,
+    )
+
+
+def _grid(bars: pl.DataFrame, signals: pl.DataFrame, symbols: Sequence[str], stamps: pl.Series) -> "Bars":
+    """Bars as arrays of (timestamps, Symbols)."""
+    from trading.lab.vectorbt_orders import Bars
+
+    placed = bars.select(
+        *_PRICES,
+        row=_positions(bars["Timestamp"], stamps),
+        column=_columns(bars["Symbol"], symbols),
+        last=(pl.col("session") != pl.col("session").shift(-1).over("Symbol")).fill_null(True),
+        number=(pl.col("session") != pl.col("session").shift(1).over("Symbol")).fill_null(True).cum_sum().over("Symbol"),
+    )
+    at = placed["row"].to_numpy(), placed["column"].to_numpy()
+    shape = len(stamps), len(symbols)
+
+    def laid(name: str, empty: Any) -> Any:
+        array = np.full(shape, empty)
+        array[at] = placed[name].to_numpy()
+        return array
+
+    signal = np.full(shape, -1, np.int64)
+    signal[_positions(signals["Timestamp"], stamps), _columns(signals["Symbol"], symbols)] = np.arange(signals.height)
+    return Bars(
+        *(laid(name, np.nan) for name in _PRICES),
+        last=laid("last", False),
+        session=laid("number", np.int64(0)),
+        signal=signal,
+    )
+
+
+def _positions(times: pl.Series, stamps: pl.Series) -> Any:
+    return np.searchsorted(stamps.to_physical().to_numpy(), times.to_physical().to_numpy())
+
+
+def _columns(of: pl.Series, symbols: Sequence[str]) -> Any:
+    return of.cast(pl.Enum(symbols)).to_physical().cast(pl.Int64).to_numpy()
+
+
+def _levels(signals: pl.DataFrame, instruments: Sequence[Instrument], symbols: Sequence[str]) -> Any:
+    """(signals, 6), on the tick, away from the trader."""
+    levels = np.column_stack([signals[name].fill_null(np.nan).to_numpy() for name, _ in _LEVELS])
+    owner = _columns(signals["Symbol"], symbols)
+    for number, instrument in enumerate(instruments):
+        own = owner == number
+        for column, (_, direction) in enumerate(_LEVELS):
+            levels[own, column] = round_levels(levels[own, column], instrument.tick_size, direction)  # type: ignore[arg-type]
+    return np.ascontiguousarray(levels)
+
+
+def _trades(records: Any, symbols: Sequence[str], stamps: pl.Series) -> pl.DataFrame:
+    """vectorbt's trade records as a frame."""
+    return pl.DataFrame(
+        {
+            "Symbol": pl.Series(symbols, dtype=pl.String).gather(records["col"]),
+            "side": np.where(records["direction"] == 0, 1, -1).astype(np.int8),
+            "qty": records["size"],
+            "entry_time": stamps.gather(records["entry_idx"]),
+            "entry_price": records["entry_price"],
+            "exit_time": stamps.gather(records["exit_idx"]),
+            "exit_price": records["exit_price"],
+            "fees": records["entry_fees"] + records["exit_fees"],
+            "pnl": records["pnl"],
+        },
+        schema=TRADES,
+    ).sort("exit_time", "Symbol")
