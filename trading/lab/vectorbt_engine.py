@@ -52,6 +52,7 @@ def vectorbt_trades(
     Raises:
         ConfigError: another sizing.
     """
+    import pandas as pd
     import vectorbt as vbt
 
     from trading.lab import vectorbt_orders
@@ -71,7 +72,7 @@ def vectorbt_trades(
         position=np.zeros((k, 4)),
     )
     portfolio = vbt.Portfolio.from_order_func(
-        grid.close,
+        pd.DataFrame(grid.close, copy=False),  # one layout of the array, whatever its shape: compiled once
         vectorbt_orders.next_order,
         grid,
         _levels(signals, traded, symbols),
@@ -85,7 +86,6 @@ def vectorbt_trades(
         group_by=True,
         fill_pos_record=False,
         max_orders=2 * signals.height + k,
-        broadcast_kwargs={"require_kwargs": {"requirements": ["C", "W"]}},  # one layout, compiled once
     )
     return _trades(portfolio.exit_trades.values, symbols, stamps)
 
