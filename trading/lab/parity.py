@@ -162,9 +162,7 @@ def _differs(name: str) -> pl.Expr:
 def _no_differences() -> pl.DataFrame:
     keys = {"run": pl.String(), **{name: TRADES[name] for name in _KEYS}, "found": pl.String()}
     compared = {name: TRADES[name] for name in _COMPARED}
-    return pl.DataFrame(
-        schema={**keys, **compared, **{f"{name}_vectorbt": kind for name, kind in compared.items()}}
-    )
+    return pl.DataFrame(schema={**keys, **compared, **{f"{name}_vectorbt": kind for name, kind in compared.items()}})
 
 
 def _quantity(bars: pl.DataFrame, config: ReplayConfig, instrument: Instrument) -> float:

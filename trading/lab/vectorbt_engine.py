@@ -1,6 +1,7 @@
 """The replay's rules traded by vectorbt: an engine that shares no line with the replay's kernel."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from trading.sizing import FixedSizing, RiskSizing
 from trading.ticks import round_levels
 
 if TYPE_CHECKING:
+    from vectorbt.portfolio import Portfolio
+
     from trading.lab.vectorbt_orders import Bars, Rules
 
 TRADES = {
@@ -27,9 +30,8 @@ TRADES = {
     "pnl": pl.Float64(),
 }
 _PRICES = ("Open", "High", "Low", "Close")
-_LEVELS = (
-    ("long_entry", "up"), ("sl_long", "down"), ("tp_long", "up"), ("short_entry", "down"), ("sl_short", "up"), ("tp_short", "down")
-)  # fmt: skip
+_LEVELS = ("long_entry", "sl_long", "tp_long", "short_entry", "sl_short", "tp_short")
+_AWAY = ("up", "down", "up", "down", "up", "down")  # from the trader
 _LENT = 100.0  # times the cash that the account has at the beginning
 
 
@@ -52,32 +54,69 @@ def vectorbt_trades(
     Raises:
         ConfigError: another sizing.
     """
+    if bars.is_empty():
+        return pl.DataFrame(schema=TRADES)
+    market = Market.of(bars, signals, instruments)
+    return _trades(trade(market, config).exit_trades.values, market.symbols, market.stamps)
+
+
+@dataclass(frozen=True)
+class Market:
+    """Bars and signals as vectorbt wants them.
+
+    Attributes:
+        symbols: ascending, one a column.
+        stamps: distinct timestamps, one a row.
+        grid: bars as arrays of (timestamps, Symbols).
+        levels: (signals, 6), on the tick; long entry, stop, target, short entry, stop, target; NaN = absent.
+        lots, least: lot size and smallest quantity by Symbol.
+    """
+
+    symbols: list[str]
+    stamps: pl.Series
+    grid: "Bars"
+    levels: Any
+    lots: Any
+    least: Any
+
+    @classmethod
+    def of(
+        cls, bars: pl.DataFrame, signals: pl.DataFrame, instruments: Mapping[str, Instrument] | None = None
+    ) -> "Market":
+        symbols = bars["Symbol"].unique().sort().to_list()
+        traded = [_instrument(symbol, instruments) for symbol in symbols]
+        stamps = bars["Timestamp"].unique().sort()
+        return cls(
+            symbols,
+            stamps,
+            _grid(bars, signals, symbols, stamps),
+            _levels(signals, traded, symbols),
+            np.array([instrument.lot_size for instrument in traded], dtype=np.float64),
+            np.array([instrument.min_qty for instrument in traded], dtype=np.float64),
+        )
+
+
+def trade(market: Market, config: ReplayConfig) -> "Portfolio":
+    """The portfolio that vectorbt comes to; its cash has :attr:`Rules.lent` on top."""
     import pandas as pd
     import vectorbt as vbt
 
     from trading.lab import vectorbt_orders
 
-    symbols = bars["Symbol"].unique().sort().to_list()
-    if not symbols:
-        return pl.DataFrame(schema=TRADES)
-    traded = [_instrument(symbol, instruments) for symbol in symbols]
-    stamps = bars["Timestamp"].unique().sort()
-    grid = _grid(bars, signals, symbols, stamps)
-    rules = _rules(config)
-    k = len(symbols)
+    rules, k = _rules(config), len(market.symbols)
     desk = vectorbt_orders.Desk(
         step=np.zeros(3, np.int64),
         setup=np.full((k, 4), -1, np.int64),
         sized=np.zeros((k, 2)),
         position=np.zeros((k, 4)),
     )
-    portfolio = vbt.Portfolio.from_order_func(
-        pd.DataFrame(grid.close, copy=False),  # one layout of the array, whatever its shape: compiled once
+    return vbt.Portfolio.from_order_func(
+        pd.DataFrame(market.grid.close, copy=False),  # one layout of the array, whatever its shape: compiled once
         vectorbt_orders.next_order,
-        grid,
-        _levels(signals, traded, symbols),
-        np.array([instrument.lot_size for instrument in traded], dtype=np.float64),
-        np.array([instrument.min_qty for instrument in traded], dtype=np.float64),
+        market.grid,
+        market.levels,
+        market.lots,
+        market.least,
         rules,
         desk,
         flexible=True,
@@ -85,9 +124,8 @@ def vectorbt_trades(
         cash_sharing=True,
         group_by=True,
         fill_pos_record=False,
-        max_orders=2 * signals.height + k,
+        max_orders=2 * len(market.levels) + k,
     )
-    return _trades(portfolio.exit_trades.values, symbols, stamps)
 
 
 def _instrument(symbol: str, instruments: Mapping[str, Instrument] | None) -> Instrument:
@@ -127,7 +165,10 @@ def _grid(bars: pl.DataFrame, signals: pl.DataFrame, symbols: Sequence[str], sta
         row=_positions(bars["Timestamp"], stamps),
         column=_columns(bars["Symbol"], symbols),
         last=(pl.col("session") != pl.col("session").shift(-1).over("Symbol")).fill_null(True),
-        number=(pl.col("session") != pl.col("session").shift(1).over("Symbol")).fill_null(True).cum_sum().over("Symbol"),
+        number=(pl.col("session") != pl.col("session").shift(1).over("Symbol"))
+        .fill_null(True)
+        .cum_sum()
+        .over("Symbol"),
     )
     at = placed["row"].to_numpy(), placed["column"].to_numpy()
     shape = len(stamps), len(symbols)
@@ -140,7 +181,10 @@ def _grid(bars: pl.DataFrame, signals: pl.DataFrame, symbols: Sequence[str], sta
     signal = np.full(shape, -1, np.int64)
     signal[_positions(signals["Timestamp"], stamps), _columns(signals["Symbol"], symbols)] = np.arange(signals.height)
     return Bars(
-        *(laid(name, np.nan) for name in _PRICES),
+        open=laid("Open", np.nan),
+        high=laid("High", np.nan),
+        low=laid("Low", np.nan),
+        close=laid("Close", np.nan),
         last=laid("last", False),
         session=laid("number", np.int64(0)),
         signal=signal,
@@ -157,11 +201,11 @@ def _columns(of: pl.Series, symbols: Sequence[str]) -> Any:
 
 def _levels(signals: pl.DataFrame, instruments: Sequence[Instrument], symbols: Sequence[str]) -> Any:
     """(signals, 6), on the tick, away from the trader."""
-    levels = np.column_stack([signals[name].fill_null(np.nan).to_numpy() for name, _ in _LEVELS])
+    levels = np.column_stack([signals[name].fill_null(np.nan).to_numpy() for name in _LEVELS])
     owner = _columns(signals["Symbol"], symbols)
     for number, instrument in enumerate(instruments):
         own = owner == number
-        for column, (_, direction) in enumerate(_LEVELS):
+        for column, direction in enumerate(_AWAY):
             levels[own, column] = round_levels(levels[own, column], instrument.tick_size, direction)  # type: ignore[arg-type]
     return np.ascontiguousarray(levels)
 

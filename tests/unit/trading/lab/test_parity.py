@@ -156,7 +156,7 @@ def test_nothing_compared_is_no_parity():
 
 
 def test_a_sizing_that_vectorbt_does_not_have_is_refused():
-    bars, signals, config, instruments = frames(3)
+    bars, signals, _, instruments = frames(3)
     other = ReplayConfig.model_validate({"sizing": {"mode": "pct_of_equity", "pos_pct": 10.0}})
     with pytest.raises(ConfigError, match=r"sizing fixed, or risk of realised equity; found .*pos_pct=10"):
         parity(bars, signals, other, instruments)
