@@ -39,7 +39,7 @@ class Brackets(Strategy):
     def on_start(self):
         self.subscribe_bars(self.bar_type)
 
-    def on_bar(self, bar):
+    def on_bar(self, _):
         self.row += 1
         held = self.portfolio.net_position(self.instrument.id) != 0
         if self.row % BARS_A_SESSION == BARS_A_SESSION - 1:
@@ -80,7 +80,7 @@ class Brackets(Strategy):
             self.order_factory.limit(instrument, side, quantity, price=Price(target, 2), reduce_only=True)
         )
 
-    def on_position_closed(self, event):
+    def on_position_closed(self, _):
         self.cancel_all_orders(self.instrument.id)
 
 

@@ -48,8 +48,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=arguments.directory) as name:
         directory = Path(name).resolve()
         about = machine(directory)
-        make(directory / "warm", QUICK, say)
-        works = make(directory, sizes, say)
+        make(directory / "warm", QUICK, list(WORKS), say)
+        works = make(directory, sizes, arguments.parts, say)
         for work in arguments.parts:
             ways = [way for way in WORKS[work] if way in able]
             if ways:

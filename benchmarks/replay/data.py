@@ -1,7 +1,7 @@
-"""Synthetic bars of five minutes, inside-bar brackets on them, and the sets of a sweep, as Arrow files that are read as they lie."""
+"""Synthetic bars of five minutes, inside-bar brackets on them, and the sets of a sweep, as Arrow files."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -56,24 +56,24 @@ class Work:
         return pl.read_ipc(self.directory / "signals.arrow")
 
 
-def make(directory: Path, sizes: Sizes, say: Callable[[str], None]) -> dict[str, Work]:
-    """Write the works ``brackets``, ``slice`` (few sessions of its first Symbol) and ``sweep``."""
+def make(directory: Path, sizes: Sizes, names: Sequence[str], say: Callable[[str], None]) -> dict[str, Work]:
+    """Write the works of these ``names``: ``brackets``, ``slice`` (few sessions of its first Symbol), ``sweep``."""
     say(f"writing {sizes.symbols} Symbols x {sizes.sessions} sessions, and {sizes.sets} sets")
     bars = _bars(sizes)
-    signals = _brackets(bars, 2.0, 0.0, 1)
     first = bars.filter(pl.col("Symbol") == bars["Symbol"][0])
     few = first.head(sizes.few * BARS_A_SESSION)
-    made = {
-        "brackets": (bars, signals),
-        "slice": (few, signals.join(few, on=["Symbol", "Timestamp"], how="semi")),
-        "sweep": (first, pl.concat(_sets(first, sizes.sets))),
+    making: dict[str, Callable[[], tuple[pl.DataFrame, pl.DataFrame]]] = {
+        "brackets": lambda: (bars, _brackets(bars, 2.0, 0.0, 1)),
+        "slice": lambda: (few, _brackets(few, 2.0, 0.0, 1)),
+        "sweep": lambda: (first, pl.concat(_sets(first, sizes.sets))),
     }
-    for name, (some, its) in made.items():
+    for name in names:
+        some, its = making[name]()
         (directory / name).mkdir(parents=True)
         for file, frame in (("bars", some), ("signals", its)):
             # oldest: also nautilus_trader's environment reads it
             frame.write_ipc(directory / name / f"{file}.arrow", compat_level=pl.CompatLevel.oldest())
-    return {name: Work(directory / name) for name in made}
+    return {name: Work(directory / name) for name in names}
 
 
 def _bars(sizes: Sizes) -> pl.DataFrame:

@@ -38,7 +38,8 @@ SIMPLIFIED: Mapping[str, str] = {
     ORDERS: "Nothing of the rules. Bars and signals are arrays before the clock runs; order records only: no equity, no metrics.",
     BACKTESTING: "One Symbol. Both sides can fill in one bar. Entry and stop in one bar as it has them; slippage is a spread on "
     "entries.",
-    NAUTILUS: "One Symbol. No slippage; a bar is walked as Open, High, Low, Close; stop and target are sent after the entry's fill.",
+    NAUTILUS: "One Symbol. No slippage; a bar is walked as Open, High, Low, Close; stop and target "
+    "are sent after the entry's fill.",
 }
 """What each peer leaves out or does otherwise."""
 
@@ -82,19 +83,27 @@ def vectorbt_orders(bars: pl.DataFrame, signals: pl.DataFrame, stopwatch: Stopwa
     return Outcome(len(records), float(records["pnl"].sum()))
 
 
+def vectorbt_signals(engine: str, bars: pl.DataFrame, signals: pl.DataFrame, stopwatch: Stopwatch) -> Outcome:
+    from trading.lab.vectorbt_engine import Market
+
+    return _from_signals(Market.of(bars, signals), engine, stopwatch)
+
+
 def vectorbt_signals_swept(engine: str, bars: pl.DataFrame, signals: pl.DataFrame, stopwatch: Stopwatch) -> Outcome:
     """One set at a time, which is faster than all sets as columns, and does not take 11 GB."""
-    sets = [vectorbt_signals(engine, bars, its, stopwatch) for its in signals.partition_by("set", maintain_order=True)]
-    return Outcome(sum(done.trades for done in sets), sum(done.pnl for done in sets))
+    from trading.lab.vectorbt_engine import Market
+
+    market = Market.of(bars, signals.clear())
+    sets = signals.partition_by("set", maintain_order=True)
+    done = [_from_signals(market.with_signals(its), engine, stopwatch) for its in sets]
+    return Outcome(sum(one.trades for one in done), sum(one.pnl for one in done))
 
 
-def vectorbt_signals(engine: str, bars: pl.DataFrame, signals: pl.DataFrame, stopwatch: Stopwatch) -> Outcome:
+def _from_signals(market: Any, engine: str, stopwatch: Stopwatch) -> Outcome:
     import vectorbt as vbt
 
     from benchmarks.replay.entries import entries
-    from trading.lab.vectorbt_engine import Market
 
-    market = Market.of(bars, signals)
     grid, found = market.grid, entries(market.grid, market.levels)
     with stopwatch:
         portfolio = vbt.Portfolio.from_signals(

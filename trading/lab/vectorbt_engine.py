@@ -1,7 +1,7 @@
 """The replay's rules traded by vectorbt: an engine that shares no line with the replay's kernel."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,21 +78,27 @@ class Market:
     levels: Any
     lots: Any
     least: Any
+    instruments: tuple[Instrument, ...]
 
     @classmethod
     def of(
         cls, bars: pl.DataFrame, signals: pl.DataFrame, instruments: Mapping[str, Instrument] | None = None
     ) -> "Market":
         symbols = bars["Symbol"].unique().sort().to_list()
-        traded = [_instrument(symbol, instruments) for symbol in symbols]
+        traded = tuple(Instrument(symbol=s) if instruments is None else instruments[s] for s in symbols)
         stamps = bars["Timestamp"].unique().sort()
-        return cls(
-            symbols,
-            stamps,
-            _grid(bars, signals, symbols, stamps),
-            _levels(signals, traded, symbols),
-            np.array([instrument.lot_size for instrument in traded], dtype=np.float64),
-            np.array([instrument.min_qty for instrument in traded], dtype=np.float64),
+        lots = np.array([instrument.lot_size for instrument in traded], dtype=np.float64)
+        least = np.array([instrument.min_qty for instrument in traded], dtype=np.float64)
+        grid = _grid(bars, symbols, stamps)
+        return cls(symbols, stamps, grid, np.empty((0, 6)), lots, least, traded).with_signals(signals)
+
+    def with_signals(self, signals: pl.DataFrame) -> "Market":
+        """The same bars with other signals."""
+        signal = np.full(self.grid.close.shape, -1, np.int64)
+        at = _positions(signals["Timestamp"], self.stamps), _columns(signals["Symbol"], self.symbols)
+        signal[at] = np.arange(signals.height)
+        return replace(
+            self, grid=self.grid._replace(signal=signal), levels=_levels(signals, self.instruments, self.symbols)
         )
 
 
@@ -128,10 +134,6 @@ def trade(market: Market, config: ReplayConfig) -> "Portfolio":
     )
 
 
-def _instrument(symbol: str, instruments: Mapping[str, Instrument] | None) -> Instrument:
-    return Instrument(symbol=symbol) if instruments is None else instruments[symbol]
-
-
 def _rules(config: ReplayConfig) -> "Rules":
     from trading.lab.vectorbt_orders import FIXED, RISK, Rules
 
@@ -156,8 +158,8 @@ def _rules(config: ReplayConfig) -> "Rules":
     )
 
 
-def _grid(bars: pl.DataFrame, signals: pl.DataFrame, symbols: Sequence[str], stamps: pl.Series) -> "Bars":
-    """Bars as arrays of (timestamps, Symbols)."""
+def _grid(bars: pl.DataFrame, symbols: Sequence[str], stamps: pl.Series) -> "Bars":
+    """Bars as arrays of (timestamps, Symbols), without signals."""
     from trading.lab.vectorbt_orders import Bars
 
     placed = bars.select(
@@ -178,8 +180,6 @@ def _grid(bars: pl.DataFrame, signals: pl.DataFrame, symbols: Sequence[str], sta
         array[at] = placed[name].to_numpy()
         return array
 
-    signal = np.full(shape, -1, np.int64)
-    signal[_positions(signals["Timestamp"], stamps), _columns(signals["Symbol"], symbols)] = np.arange(signals.height)
     return Bars(
         open=laid("Open", np.nan),
         high=laid("High", np.nan),
@@ -187,7 +187,7 @@ def _grid(bars: pl.DataFrame, signals: pl.DataFrame, symbols: Sequence[str], sta
         close=laid("Close", np.nan),
         last=laid("last", False),
         session=laid("number", np.int64(0)),
-        signal=signal,
+        signal=np.empty((0, 0), np.int64),
     )
 
 
