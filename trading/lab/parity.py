@@ -82,13 +82,12 @@ def parity(
     """Trade the signals by the replay and by vectorbt, and compare every trade.
 
     Args:
-        bars, signals, config, instruments: as :func:`trading.replay.replay` takes them; sizing ``fixed``, or ``risk`` of
-            realised equity.
+        bars, signals, config, instruments: as :func:`trading.replay.replay` takes them; any sizing but ``kelly``.
         run: a name for it, in the rows of the differences.
 
     Raises:
         ContractViolation: bars or signals break their contract.
-        ConfigError: a sizing that the vectorbt side does not have.
+        ConfigError: sizing ``kelly``.
     """
     ours = replay(bars, signals, config, instruments).trades.select(*TRADES)
     return compare(ours, vectorbt_trades(bars, signals, config, instruments), run=run)

@@ -10,7 +10,7 @@ import polars as pl
 from trading.errors import ConfigError
 from trading.instruments import Instrument
 from trading.replay import ReplayConfig
-from trading.sizing import FixedSizing, RiskSizing
+from trading.sizing import FixedSizing, KellySizing, PctOfEquitySizing, RiskSizing
 from trading.ticks import round_levels
 
 if TYPE_CHECKING:
@@ -44,20 +44,20 @@ def vectorbt_trades(
     """What vectorbt's ``Portfolio.from_order_func`` trades by the rules of the replay, in order of (exit_time, Symbol).
 
     Slippage, fees, cash, positions and pnl are vectorbt's. Quantities are worked out in floats, so one on the edge of a
-    lot can differ from the replay's, which is exact. A position left at the end is closed at the last timestamp of all
-    Symbols. Bars and signals must have passed the checks of :func:`trading.replay.replay`, which are not repeated.
+    lot can differ from the replay's, which is exact. Bars and signals must have passed the checks of
+    :func:`trading.replay.replay`, which are not repeated.
 
     Args:
         bars, signals, instruments: as the replay takes them.
-        config: with sizing ``fixed``, or ``risk`` of realised equity.
+        config: with any sizing but ``kelly``.
 
     Raises:
-        ConfigError: another sizing.
+        ConfigError: sizing ``kelly``.
     """
     if bars.is_empty():
         return pl.DataFrame(schema=TRADES)
     market = Market.of(bars, signals, instruments)
-    return _trades(trade(market, config).exit_trades.values, market.symbols, market.stamps)
+    return _trades(trade(market, config).exit_trades.values, market)
 
 
 @dataclass(frozen=True)
@@ -134,16 +134,23 @@ def trade(market: Market, config: ReplayConfig) -> "Portfolio":
     )
 
 
-def _rules(config: ReplayConfig) -> "Rules":
-    from trading.lab.vectorbt_orders import FIXED, RISK, Rules
+def has_sizing(config: ReplayConfig) -> bool:
+    """Whether :func:`trade` has the sizing: each but ``kelly``."""
+    return not isinstance(config.sizing, KellySizing)
 
-    sizing = config.sizing
+
+def _rules(config: ReplayConfig) -> "Rules":
+    from trading.lab.vectorbt_orders import FIXED, PCT, RISK, Rules
+
+    sizing, most = config.sizing, np.inf
     if isinstance(sizing, FixedSizing):
-        mode, amount, most = FIXED, sizing.qty, np.inf
-    elif isinstance(sizing, RiskSizing) and sizing.equity is None:
+        mode, amount = FIXED, sizing.qty
+    elif isinstance(sizing, PctOfEquitySizing):
+        mode, amount = PCT, sizing.pos_pct / 100
+    elif isinstance(sizing, RiskSizing):
         mode, amount, most = RISK, sizing.risk_pct / 100, sizing.max_pos_pct / 100
     else:
-        raise ConfigError(f"vectorbt trades sizing fixed, or risk of realised equity; found {sizing!r}")
+        raise ConfigError(f"vectorbt trades every sizing but kelly; found {sizing!r}")
     return Rules(
         fees=config.costs.fees_bps / 10_000,
         slippage=config.costs.slippage_bps / 10_000,
@@ -154,6 +161,7 @@ def _rules(config: ReplayConfig) -> "Rules":
         sizing=mode,
         amount=float(amount),
         max_position=float(most),
+        equity=np.nan if sizing.equity is None else sizing.equity,
         lent=_LENT * max(1.0, config.max_leverage) * config.initial_cash,
     )
 
@@ -210,16 +218,18 @@ def _levels(signals: pl.DataFrame, instruments: Sequence[Instrument], symbols: S
     return np.ascontiguousarray(levels)
 
 
-def _trades(records: Any, symbols: Sequence[str], stamps: pl.Series) -> pl.DataFrame:
-    """vectorbt's trade records as a frame."""
+def _trades(records: Any, market: Market) -> pl.DataFrame:
+    """vectorbt's trade records as a frame. What was left at the end was closed at the Symbol's own last bar."""
+    column = records["col"]
+    last = len(market.stamps) - 1 - np.argmax(~np.isnan(market.grid.close[::-1]), axis=0)
     return pl.DataFrame(
         {
-            "Symbol": pl.Series(symbols, dtype=pl.String).gather(records["col"]),
+            "Symbol": pl.Series(market.symbols, dtype=pl.String).gather(column),
             "side": np.where(records["direction"] == 0, 1, -1).astype(np.int8),
             "qty": records["size"],
-            "entry_time": stamps.gather(records["entry_idx"]),
+            "entry_time": market.stamps.gather(records["entry_idx"]),
             "entry_price": records["entry_price"],
-            "exit_time": stamps.gather(records["exit_idx"]),
+            "exit_time": market.stamps.gather(np.minimum(records["exit_idx"], last[column])),
             "exit_price": records["exit_price"],
             "fees": records["entry_fees"] + records["exit_fees"],
             "pnl": records["pnl"],

@@ -14,15 +14,16 @@ import numpy as np
 from numba import njit
 from vectorbt.portfolio.nb import order_nb, order_nothing_nb
 
-FIXED, RISK = 0, 1
+FIXED, PCT, RISK = 0, 1, 2
 _EXITS, _ENTRIES, _REST = 0, 1, 2
 _WHOLE = 1e-9  # a count of lots this close to a whole number is that number
 
 
 class Rules(NamedTuple):
-    """Settings of a run: costs and percentages as fractions, ``amount`` the fixed quantity or the share at risk.
+    """Settings of a run: costs and percentages as fractions, ``amount`` the fixed quantity, the share held or at risk.
 
-    ``lent`` is cash on top of the account's own, so that vectorbt never cuts an order: the rules know only buying power.
+    ``equity`` to size by; NaN = realised. ``lent`` is cash on top of the account's own, so that vectorbt never cuts an
+    order: the rules know only buying power.
     """
 
     fees: float
@@ -34,6 +35,7 @@ class Rules(NamedTuple):
     sizing: int
     amount: float
     max_position: float
+    equity: float
     lent: float
 
 
@@ -212,11 +214,13 @@ def _arm(c: Any, bars: Bars, levels: Any, lots: Any, least: Any, rules: Rules, d
             for side in range(2):
                 entry, stop = levels[k, 3 * side], levels[k, 3 * side + 1]
                 qty = 0.0 if np.isnan(entry) else rules.amount
-                if rules.sizing == RISK and not np.isnan(entry):
-                    funds, _ = _equity(c, rules, desk)
-                    wanted = funds * rules.amount / abs(entry - stop) / lots[col]
-                    most = funds * rules.max_position / entry / lots[col]
-                    qty = np.floor(min(wanted, most) * (1.0 + 1e-12) + _WHOLE) * lots[col]
+                if rules.sizing != FIXED and not np.isnan(entry):
+                    funds = _equity(c, rules, desk)[0] if np.isnan(rules.equity) else rules.equity
+                    share = rules.amount if rules.sizing == PCT else rules.max_position
+                    wanted = funds * share / entry / lots[col]
+                    if rules.sizing == RISK:
+                        wanted = min(wanted, funds * rules.amount / abs(entry - stop) / lots[col])
+                    qty = np.floor(wanted * (1.0 + 1e-12) + _WHOLE) * lots[col]
                 desk.sized[col, side] = qty if qty >= least[col] else 0.0
                 if desk.sized[col, side] > 0.0:
                     desk.setup[col, 0] = k

@@ -72,8 +72,13 @@ def statistics(portfolio: "Portfolio", bars: pl.DataFrame, sessions_per_year: in
 
 def page(portfolio: "Portfolio", title: str) -> str:
     """HTML of value, drawdown and exposure. It needs no network: plotly is in it (5 MB)."""
-    figure = portfolio.plot(subplots=list(_PLOTS), title=title, width=None, autosize=True)
-    return str(figure.to_html(include_plotlyjs=True, include_mathjax=False))
+    from plotly.graph_objects import Figure
+
+    plotted = portfolio.plot(subplots=list(_PLOTS), title=title, width=None, autosize=True).to_dict()
+    for trace in plotted["data"]:
+        trace.pop("uid", None)  # made up by chance, as the name of the plot would be
+    html = Figure(plotted).to_html(include_plotlyjs=True, include_mathjax=False, div_id="portfolio")
+    return str(html)
 
 
 def _plain(value: Any) -> Any:

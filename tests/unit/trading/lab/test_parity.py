@@ -25,9 +25,9 @@ COSTS = {"fees_bps": 2.0, "slippage_bps": 1.0}
 
 
 def frames(seed):
-    """A random case as the replay takes it; modes that vectorbt's side does not have become risk."""
+    """A random case as the replay takes it; kelly, which vectorbt's side does not have, becomes risk."""
     bars, signals, config, instruments = random_case(seed)
-    if config["sizing"]["mode"] != "fixed":
+    if config["sizing"]["mode"] == "kelly":
         config = {**config, "sizing": RISK}
     prices = dict.fromkeys(("Open", "High", "Low", "Close"), pl.Float64)
     rows = [(b["symbol"], b["time"], b["o"], b["h"], b["l"], b["c"], 1, b["session"]) for b in bars]
@@ -43,14 +43,6 @@ def frames(seed):
     )  # fmt: skip
 
 
-def at_one_end(bars):
-    """Without the Symbols that end early: the replay closes at their own last bar, vectorbt at the last of all."""
-    ends = bars.group_by("Symbol").agg(pl.col("Timestamp").max())
-    return bars.join(ends.filter(pl.col("Timestamp") == pl.col("Timestamp").max()), on="Symbol", how="semi").sort(
-        "Symbol", "Timestamp"
-    )
-
-
 @pytest.mark.parametrize("block", range(2))
 def test_each_symbol_and_side_alone_agrees_on_random_bars(block):
     reports = [parity_alone(*frames(seed)) for seed in range(block * 25, block * 25 + 25)]
@@ -62,13 +54,11 @@ def test_each_symbol_and_side_alone_agrees_on_random_bars(block):
     assert together.replay_pnl == pytest.approx(together.vectorbt_pnl, abs=1e-6)
 
 
-def test_both_sides_shared_cash_and_sizing_by_risk_agree_as_well():
+def test_both_sides_shared_cash_and_every_sizing_but_kelly_agree_as_well():
     reports, symbols = [], 0
     for seed in range(100):
         bars, signals, config, instruments = frames(seed)
-        bars = at_one_end(bars)
         symbols = max(symbols, bars["Symbol"].n_unique())
-        signals = signals.join(bars, on=["Symbol", "Timestamp"], how="semi")
         if bars.height:
             reports.append(parity(bars, signals, config, instruments, run=str(seed)))
     together = ParityReport.together(reports)
@@ -157,6 +147,7 @@ def test_nothing_compared_is_no_parity():
 
 def test_a_sizing_that_vectorbt_does_not_have_is_refused():
     bars, signals, _, instruments = frames(3)
-    other = ReplayConfig.model_validate({"sizing": {"mode": "pct_of_equity", "pos_pct": 10.0}})
-    with pytest.raises(ConfigError, match=r"sizing fixed, or risk of realised equity; found .*pos_pct=10"):
+    kelly = {"mode": "kelly", "lookback": 5, "min_trades": 2, "fraction": 0.5, "min_pct": 0.1, "max_pct": 1.0}
+    other = ReplayConfig.model_validate({"sizing": {**kelly, "max_pos_pct": 20.0}})
+    with pytest.raises(ConfigError, match=r"every sizing but kelly; found .*lookback=5"):
         parity(bars, signals, other, instruments)

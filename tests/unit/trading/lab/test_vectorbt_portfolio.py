@@ -60,6 +60,7 @@ def test_the_page_needs_no_network(replayed):
     assert "<script src=" not in html
     assert "<link" not in html.split("</head>")[0]
     assert len(html) > 1_000_000  # plotly itself is in it
+    assert page(portfolio, "IB · 5m") == html
 
 
 def test_no_bars_is_refused(replayed):
