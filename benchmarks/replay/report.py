@@ -76,7 +76,7 @@ def as_markdown(machine: str, tables: Mapping[str, Table], claimed: Sequence[Cla
     for table in tables.values():
         parts += ["", f"### {table.title}", "", *_rows(table)]
     ways = dict.fromkeys(way for table in tables.values() for way in table.found)
-    parts += ["", "### What each peer leaves out or does otherwise", "", "| way | |", "|---|---|"]
+    parts += ["", "### What each peer leaves out or does otherwise", "", "| way | otherwise |", "|---|---|"]
     parts += [f"| {way} | {SIMPLIFIED[way]} |" for way in ways if way in SIMPLIFIED]
     return "\n".join(parts)
 

@@ -176,7 +176,7 @@ def test_the_replay_and_vectorbt_come_to_the_same_trades(
     assert result.returncode == 0, result.stderr
     assert "nautilus_trader skipped: there is no" in result.stderr
     printed = rows(result.stdout)
-    brackets = rows(result.stdout.partition("### The same")[0])
+    brackets = rows(result.stdout.partition("### A sweep")[0])
     ours, theirs = (int(brackets[f"{way} (n=N)"][-1]) for way in replay_ways.SAME_RULES)
     assert ours == theirs > 0
     claimed = [cells for cells in printed.values() if cells[-1] in ("met", "NOT MET")]
