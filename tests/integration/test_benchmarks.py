@@ -152,7 +152,7 @@ def replay_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Com
         [
             *[sys.executable, "-m", "benchmarks.replay", "--quick", "--directory", str(directory)],
             *[
-                "--nautilus",
+                *("--parts", "brackets", "sweep", "--nautilus"),
                 str(directory / "nothing"),
                 "--ways",
                 replay_ways.OURS,
