@@ -15,9 +15,9 @@ from trading.strategies import get_strategy
 BARS_A_SESSION = 78
 CONFIG = ReplayConfig.model_validate(
     {
-        "initial_cash": 1_000_000.0,
+        "initial_cash": 10_000_000.0,
         "costs": {"fees_bps": 0.5, "slippage_bps": 0.5},
-        "sizing": {"mode": "risk", "risk_pct": 0.1, "max_pos_pct": 5.0},
+        "sizing": {"mode": "risk", "risk_pct": 0.02, "max_pos_pct": 1.0},
     }
 )
 _FIVE_MINUTES = 300_000_000
