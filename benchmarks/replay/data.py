@@ -50,10 +50,10 @@ class Work:
     directory: Path
 
     def bars(self) -> pl.DataFrame:
-        return pl.read_ipc(self.directory / "bars.arrow")
+        return pl.read_ipc(self.directory / "bars.arrow").rechunk()  # in memory, as arrays are
 
     def signals(self) -> pl.DataFrame:
-        return pl.read_ipc(self.directory / "signals.arrow")
+        return pl.read_ipc(self.directory / "signals.arrow").rechunk()
 
 
 def make(directory: Path, sizes: Sizes, names: Sequence[str], say: Callable[[str], None]) -> dict[str, Work]:
