@@ -104,7 +104,7 @@ def run(folder, config):
     bar_type = BarType.from_str("AAA.SIM-5-MINUTE-LAST-EXTERNAL")
     frame = bars.set_index("Timestamp")[["Open", "High", "Low", "Close", "Volume"]]
     frame.columns = [name.lower() for name in frame.columns]
-    frame = frame.astype({"volume": "float64"})
+    frame["volume"] = 1e9  # no order is filled in parts
     engine.add_data(BarDataWrangler(bar_type, instrument).process(frame))
     engine.add_strategy(Brackets(instrument, bar_type, levels, config))
     cpu, begun = time.process_time(), time.perf_counter()

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+_UNTIL_FREED = 1.5  # seconds until polars' allocator has given back what it read the files with
+
 
 def main() -> None:
     way, work, folder, warm = sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4])
@@ -20,19 +22,21 @@ def main() -> None:
     run = WORKS[work][way]
     small = Work(warm / work)
     run(small.bars(), small.signals(), Stopwatch())
-    before = resident_bytes()
     bars, signals = Work(folder).bars(), Work(folder).signals()
+    time.sleep(_UNTIL_FREED)
+    before = resident_bytes()
     forget_peak()
     stopwatch = Stopwatch()
     outcome = run(bars, signals, stopwatch)
+    inputs = bars.estimated_size() + signals.estimated_size()
     print(
         json.dumps(
             {
                 "seconds": stopwatch.seconds,
                 "cpu_seconds": stopwatch.cpu_seconds,
                 "peak_bytes": resident_bytes("VmHWM"),
-                "used_bytes": resident_bytes("VmHWM") - before,
-                "input_bytes": bars.estimated_size() + signals.estimated_size(),
+                "used_bytes": inputs + resident_bytes("VmHWM") - before,
+                "input_bytes": inputs,
                 "cold": cold,
                 "trades": outcome.trades,
                 "pnl": outcome.pnl,
