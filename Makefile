@@ -41,8 +41,10 @@ test: setup ## every test, on three processes
 bench: setup ## the claims about speed, measured against their peers
 	@$(UV) sync --locked --group bench --quiet
 	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/.tools/dvc $(UV) sync --locked --project benchmarks/dvc --quiet
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/.tools/nautilus $(UV) sync --locked --project benchmarks/nautilus --quiet
 	@$(BIN)/python -m benchmarks.lake $(BENCH_ARGS)
 	@$(BIN)/python -m benchmarks.bars $(BENCH_BARS_ARGS)
+	@$(BIN)/python -m benchmarks.replay $(BENCH_REPLAY_ARGS)
 
 clean: ## remove what was installed and made here (.venv, .tools, .trading)
 	rm -rf .venv .tools .trading

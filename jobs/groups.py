@@ -14,14 +14,14 @@ REPORT_JOB = "report_job"
 JOB_TAG = "trading/job"
 
 
-def group_jobs(apart: dg.AssetChecksDefinition | None = None) -> list[UnresolvedAssetJobDefinition]:
+def group_jobs(*apart: dg.AssetChecksDefinition) -> list[UnresolvedAssetJobDefinition]:
     """The five jobs of a day. ``apart`` are checks on their assets that have a job of their own."""
 
     def _job(name: str, groups: list[str], description: str) -> UnresolvedAssetJobDefinition:
         selection: dg.AssetSelection = dg.AssetSelection.groups(*groups)
         return dg.define_asset_job(
             name,
-            selection=selection if apart is None else selection - dg.AssetSelection.checks(apart),
+            selection=selection - dg.AssetSelection.checks(*apart) if apart else selection,
             description=description,
             executor_def=dg.in_process_executor,
             tags={JOB_TAG: name},

@@ -6,7 +6,9 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import dagster as dg
 import polars as pl
 import pytest
 import yaml
@@ -14,7 +16,9 @@ from harness.home import make_home
 
 from resources.lake import Lake, open_lake
 from trading.lab.artefacts import NAMES
+from trading.replay import ReplayConfig, ReplayResult, replay
 from trading_assets.cli import main
+from trading_assets.definitions import build_defs
 from trading_assets.settings import CONFIGS, Settings
 
 UPSTREAM = (
@@ -218,3 +222,63 @@ def test_a_home_without_a_lake_bars_or_a_universe_says_what_to_make(
     )
     no_universe = trading("backtest", RUN, "--at", bars.id)
     assert "key:daily_features or key:universe" in no_universe.err
+
+
+def test_vectorbt_trades_the_same_and_adds_its_statistics(home: Home, trading: Trading, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    plain = trading("backtest", RUN, "--as-of", str(home.days[2]), "--out", folder)
+    done = trading("backtest", RUN, "--as-of", str(home.days[2]), "--out", folder, "--vectorbt")
+    assert (plain.status, done.status) == (0, 0), done.err
+    assert "vectorbt trades the same: " in done.out
+    files = content(folder)
+    assert set(files) == {
+        *NAMES,
+        "parity.json",
+        "parity_differences.parquet",
+        "vectorbt_stats.json",
+        "vectorbt_portfolio.html",
+    }
+    found = json.loads(files["parity.json"])
+    assert set(found) == {"each Symbol and side alone, fixed size", "as configured"}
+    for report in found.values():
+        assert report["passed"]
+        assert report["trades"] > 0
+        assert report["replay_pnl"] == pytest.approx(report["vectorbt_pnl"], abs=1e-6)
+    metrics = json.loads(files["metrics.json"])["horizons"]["1y"]
+    figures = json.loads(files["vectorbt_stats.json"])
+    assert figures["End Value"] == pytest.approx(metrics["final_cash"], abs=1e-6)
+    assert figures["Total Trades"] == metrics["num_trades"]
+    again = trading("backtest", RUN, "--as-of", str(home.days[2]), "--out", folder, "--vectorbt")
+    assert "files as they were in" in again.out  # the same bytes
+
+
+def test_a_trade_that_vectorbt_does_not_confirm_ends_the_command_with_an_error(
+    home: Home, trading: Trading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the replay had been given other costs than vectorbt."""
+
+    def dearer(bars: Any, signals: Any, config: ReplayConfig, instruments: Any) -> ReplayResult:
+        costs = config.costs.model_copy(update={"fees_bps": 9.0})
+        return replay(bars, signals, config.model_copy(update={"costs": costs}), instruments)
+
+    monkeypatch.setattr("trading.lab.parity.replay", dearer)
+    done = trading("backtest", RUN, "--as-of", str(home.days[2]), "--out", tmp_path / "out", "--vectorbt")
+    assert done.status == 1
+    assert "vectorbt trades otherwise: " in done.out
+    rows = pl.read_parquet(tmp_path / "out" / "parity_differences.parquet")
+    assert set(rows["found"]) == {"fees, pnl"}
+
+
+def test_the_parity_check_runs_in_its_own_job_alone(home: Home) -> None:
+    defs = build_defs(Settings.load(home.path, env={}))
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = defs.resolve_job_def("parity_job").execute_in_process(instance=instance)
+    (check,) = done.get_asset_check_evaluations()
+    assert check.check_name == "parity"
+    assert check.asset_key == dg.AssetKey("backtest")
+    assert check.passed, check.description
+    assert not check.blocking
+    assert "trades of 1 variants are the same" in (check.description or "")
+    research = {node.name for node in defs.resolve_job_def("research_job").nodes}
+    assert "backtest" in research
+    assert "engine_parity" not in research

@@ -16,6 +16,12 @@ from benchmarks.bars.ways import DUCKDB, OURS, PANDAS, READING, WAYS
 from benchmarks.lake.claims import Claim
 from benchmarks.lake.report import as_markdown
 from benchmarks.lake.results import Results
+from benchmarks.replay import ways as replay_ways
+from benchmarks.replay.comparison import Measured as Taken
+from benchmarks.replay.comparison import check
+from benchmarks.replay.report import Table
+from benchmarks.replay.report import as_markdown as replay_as_markdown
+from benchmarks.replay.report import claims as replay_claims
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reference" / "benchmarks.md"
@@ -136,3 +142,77 @@ def test_claims_about_bars_are_against_the_fastest_peer_and_the_bare_computation
     assert "| DuckDB time_bucket (n=1) | 7.0 | 1.75x | 1,143 | 14.0 | 1,000 MB |" in lines
     told = "100 partitions were published; Dagster stored 600 events, 66.7 ms each, 50.0 ms of it processor time."
     assert told in lines
+
+
+@pytest.fixture(scope="module")
+def replay_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """A quick run of the replay, of vectorbt by the same rules, and of nautilus_trader where there is none."""
+    directory = tmp_path_factory.mktemp("replay")
+    result = subprocess.run(
+        [
+            *[sys.executable, "-m", "benchmarks.replay", "--quick", "--directory", str(directory)],
+            *[
+                *("--parts", "brackets", "sweep", "--nautilus"),
+                str(directory / "nothing"),
+                "--ways",
+                replay_ways.OURS,
+                replay_ways.ORDERS,
+                replay_ways.NAUTILUS,
+            ],
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    return result, directory
+
+
+def test_the_replay_and_vectorbt_come_to_the_same_trades(
+    replay_run: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
+    result, directory = replay_run
+    assert result.returncode == 0, result.stderr
+    assert "nautilus_trader skipped: there is no" in result.stderr
+    printed = rows(result.stdout)
+    brackets = rows(result.stdout.partition("### A sweep")[0])
+    ours, theirs = (int(brackets[f"{way} (n=N)"][-1]) for way in replay_ways.SAME_RULES)
+    assert ours == theirs > 0
+    claimed = [cells for cells in printed.values() if cells[-1] in ("met", "NOT MET")]
+    assert len(claimed) == 3  # no engine of vectorbt has done the sweep
+    assert list(directory.iterdir()) == []
+    page = rows(PAGE.read_text(encoding="utf-8"))
+    assert [title for title in printed if title not in page] == []
+
+
+def taken(seconds: float, trades: int = 7, pnl: float = 1.0, **figures: float) -> Taken:
+    return Taken([seconds], [seconds], [2e8], [figures.get("used", 1.0)], [figures.get("cold", 0.0)], 100, trades, pnl)
+
+
+def test_ways_of_the_same_rules_must_come_to_the_same_trades() -> None:
+    ours, rust = taken(1.0), taken(1.0, trades=8)
+    check({replay_ways.OURS: ours, replay_ways.ORDERS: taken(2.0), replay_ways.RUST: rust})
+    for other in (taken(2.0, trades=8), taken(2.0, pnl=1.01)):
+        with pytest.raises(RuntimeError, match=r"from_order_func came to \d trades .* trading_assets to 7"):
+            check({replay_ways.OURS: ours, replay_ways.ORDERS: other})
+
+
+def test_claims_about_the_replay_are_against_vectorbts_fastest_engine() -> None:
+    single = {
+        replay_ways.OURS: taken(0.1, used=190.0, cold=1.2),
+        replay_ways.RUST: taken(0.9),
+        replay_ways.NUMBA: taken(0.7),
+        replay_ways.BACKTESTING: taken(0.2),
+    }
+    swept = {replay_ways.OURS: taken(0.1), replay_ways.RUST: taken(4.0)}
+    tables = {"brackets": Table("one", 1_000_000, single), "sweep": Table("many", 2_000_000, swept)}
+    claimed = replay_claims(tables)
+    assert [(claim.found, claim.holds) for claim in claimed] == [
+        ("100.0 ms against 700.0 ms (vectorbt from_signals, numba), 7.0 times as fast", False),
+        ("0 MB for 0 MB, 1.9 times", True),
+        ("1.20 s", False),
+        ("100.0 ms against 4.00 s (vectorbt from_signals, Rust), 40.0 times as fast", True),
+    ]
+    lines = replay_as_markdown("a machine", tables, claimed).splitlines()
+    assert "| vectorbt from_signals, Rust (n=1) | 900.0 ms | 900.0 | 9.0x | 900.0 ms | 200 MB | 7 |" in lines

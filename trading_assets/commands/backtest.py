@@ -1,7 +1,8 @@
 """`trading backtest`: a run file replayed on the bars of a home, with the artefacts of the asset `backtest`."""
 
 import datetime as dt
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from trading_assets.commands.tables import aligned
 from trading_assets.settings import Settings
 
 if TYPE_CHECKING:
-    from trading.lab.artefacts import Artefacts, BacktestRun
+    from trading.lab.artefacts import Artefacts, BacktestRun, MakeExtra
     from trading.promotion.horizons import Horizon
     from trading_assets.backtest_runs import BacktestInputs
 
@@ -38,6 +39,12 @@ _DAY = click.DateTime(["%Y-%m-%d"])
     type=click.Path(path_type=Path),
     help="Folder for the artefacts. Default: <home>/backtests/<variant>/<as-of>.",
 )
+@click.option(
+    "--vectorbt",
+    "with_vectorbt",
+    is_flag=True,
+    help="Have vectorbt trade it too and compare every trade, and add its statistics and page.",
+)
 @home_option
 def backtest(
     run_file: Path,
@@ -45,14 +52,17 @@ def backtest(
     horizons: tuple["Horizon", ...],
     ref: str,
     out: Path | None,
+    with_vectorbt: bool,
     settings: Settings,
 ) -> None:
     """Replay RUN_FILE, such as configs/runs/risk1.yml, and write its trades, equity, pictures, metrics and manifest.
 
     Only bars and the universe must be on main. Of a variant that is materialised, the files are those of its asset.
     """
+    from trading.lab.artefacts import EXTRAS
     from trading_assets.backtest_runs import BacktestInputs, backtest_run
     from trading_assets.configured import variant_from
+    from trading_assets.parity import vectorbt_extra
 
     variant = variant_from(run_file)
     market = home_market(settings, ref)
@@ -62,21 +72,29 @@ def backtest(
         inputs = BacktestInputs.made_here(market, variant, day)
         run = backtest_run(inputs, day, chosen, advance)
     folder = out or settings.home / "backtests" / variant.name / day.isoformat()
-    artefacts, written = _write(settings, run, folder)
+    extras = list(EXTRAS)
+    if with_vectorbt:
+        extras.append(lambda made: vectorbt_extra(made, inputs))
+    artefacts, written = _write(settings, run, folder, extras)
     _say(settings, run, artefacts, inputs)
     click.echo(f"{len(artefacts.files)} files {'written to' if written else 'as they were in'} {folder}")
+    if with_vectorbt:
+        _say_parity(artefacts)
 
 
-def _write(settings: Settings, run: "BacktestRun", folder: Path) -> tuple["Artefacts", bool]:
+def _write(
+    settings: Settings, run: "BacktestRun", folder: Path, extras: Sequence["MakeExtra"]
+) -> tuple["Artefacts", bool]:
     import polars as pl
 
     from resources.lake.layout import encode_frame
     from trading.contracts import validate
     from trading.lab.artefacts import NAMES, build_artefacts
     from trading.lab.backtest_contracts import CONTRACTS
+    from trading.lab.vectorbt_artefacts import NAMES as VECTORBT
     from trading_assets.folder_of_files import write_folder
 
-    made = build_artefacts(run, timezone=settings.display_timezone, label=settings.label)
+    made = build_artefacts(run, timezone=settings.display_timezone, label=settings.label, extras=extras)
     for file, contract in CONTRACTS.items():
         frame = made.files[file]
         assert isinstance(frame, pl.DataFrame)
@@ -84,7 +102,18 @@ def _write(settings: Settings, run: "BacktestRun", folder: Path) -> tuple["Artef
     content = {
         name: encode_frame(file) if isinstance(file, pl.DataFrame) else file for name, file in made.files.items()
     }
-    return made, write_folder(folder, content, known=NAMES)
+    return made, write_folder(folder, content, known={*NAMES, *VECTORBT})
+
+
+def _say_parity(artefacts: "Artefacts") -> None:
+    """What vectorbt came to; status 1 where a trade differs."""
+    trades, differences = artefacts.metadata["parity_trades"], artefacts.metadata["parity_differences"]
+    if differences:
+        click.secho(f"vectorbt trades otherwise: {differences} differences in parity_differences.parquet", fg="red")
+        sys.exit(1)
+    click.echo(
+        f"vectorbt trades the same: {trades} trades compared" if trades else "vectorbt: there is no trade to compare"
+    )
 
 
 def _say(settings: Settings, run: "BacktestRun", artefacts: "Artefacts", inputs: "BacktestInputs") -> None:

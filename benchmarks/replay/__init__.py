@@ -1,0 +1,1 @@
+"""How fast a signal frame is replayed, alone and five hundred times, against other backtesting engines."""
