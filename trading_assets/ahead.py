@@ -13,12 +13,13 @@ from typing import TypeVar
 K = TypeVar("K")
 T = TypeVar("T")
 
+_THREADS_A_CORE = 2  # polars has threads of its own, for which these wait
 _MOST_THREADS = 4  # beyond that, memory grows and the one that publishes is what the others wait for
 
 
 def threads() -> int:
     """How many are worth having on this machine."""
-    return min(os.cpu_count() or 1, _MOST_THREADS)
+    return min(_THREADS_A_CORE * (os.cpu_count() or 1), _MOST_THREADS)
 
 
 def ahead(

@@ -25,21 +25,37 @@ _COLUMNS = [
     *(types.int64, types.int64, types.int64, types.int64, types.int32),
 ]
 _OUTPUTS = [types.int64] * 3 + [types.float64] * 3 + [types.int64] * 2
-# one signature, compiled when this module is imported: whatever arrays come, nothing is compiled again
-_SIGNATURE = types.int64(
+_FOLD = types.int64(
     *(_column(dtype) for dtype in _COLUMNS), types.int64, types.int64, *(dtype[::1] for dtype in _OUTPUTS)
 )
+_ASCENDS = types.boolean(_column(types.int64), _column(types.boolean))
 
 
-def _compiled(function: _F) -> _F:
-    """njit with numba's disk cache; without it where no directory can be written."""
-    try:
-        return cast(_F, numba.njit(_SIGNATURE, cache=True, nogil=True)(function))
-    except RuntimeError:
-        return cast(_F, numba.njit(_SIGNATURE, nogil=True)(function))
+def _compiled(signature: Any) -> Callable[[_F], _F]:
+    """njit when this module is imported, for one signature: whatever arrays come, nothing is compiled again.
+
+    With numba's disk cache; without it where no directory can be written.
+    """
+
+    def compiled(function: _F) -> _F:
+        try:
+            return cast(_F, numba.njit(signature, cache=True, nogil=True)(function))
+        except RuntimeError:
+            return cast(_F, numba.njit(signature, nogil=True)(function))
+
+    return compiled
 
 
-@_compiled
+@_compiled(_ASCENDS)
+def ascends(stamps: Any, begins: Any) -> bool:
+    """Whether each of ``stamps`` is later than the one before, but for rows that begin another Symbol."""
+    falls = False
+    for row in range(1, stamps.shape[0]):
+        falls |= stamps[row] <= stamps[row - 1] and not begins[row]
+    return not falls
+
+
+@_compiled(_FOLD)
 def fold(
     stamps: Any,
     begins: Any,

@@ -5,8 +5,8 @@ the same for a whole run, its session and that session's open, is looked up once
 with the row before.
 """
 
-import datetime as dt
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,6 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 MINUTE = 60_000_000  # microseconds
 
-_DAY = dt.timedelta(days=1)
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _NONE = np.empty(0, np.int32)
 _OUTSIDE = "only minutes of a regular session can be resampled; assemble_m1 cuts them"
 
@@ -86,7 +84,7 @@ def fold(bars: pl.DataFrame, changes: Array, length: int | None, source: int, ca
     from trading.bars import kernel
 
     stamps = _micros(bars["Timestamp"])
-    hours = _Hours(calendar, stamps.min(), stamps.max())
+    hours = _hours(calendar)
     # room for a window a row; what is not written to costs nothing
     first, slot, start, volume, minutes = (np.empty(len(stamps), np.int64) for _ in range(5))
     high, low, close = (np.empty(len(stamps)) for _ in range(3))
@@ -152,14 +150,15 @@ def _refusal(bars: pl.DataFrame, stamps: Array, hours: "_Hours", source: int) ->
     return refused("outside_session", _OUTSIDE, bars.filter(resting))
 
 
-class _Hours:
-    """Trading hours of the sessions that may hold rows between two instants, as arrays; at least one session."""
+@cache
+def _hours(calendar: SessionCalendar) -> "_Hours":
+    return _Hours(calendar.frame(calendar.first_session, calendar.last_session))
 
-    def __init__(self, calendar: SessionCalendar, earliest: int, latest: int) -> None:
-        near = calendar.frame(_date(earliest) - _DAY, _date(latest) + _DAY)
-        opens, closes = _micros(near["open"]), _micros(near["close"])
-        first = min(int(np.searchsorted(closes, earliest, side="right")), max(len(closes) - 1, 0))
-        schedule = near.slice(first, max(int(np.searchsorted(opens, latest, side="right")) - first, 1))
+
+class _Hours:
+    """Trading hours of all sessions of a calendar, as arrays."""
+
+    def __init__(self, schedule: pl.DataFrame) -> None:
         self.sessions = schedule["session"]
         self.days: Array = self.sessions.to_physical().to_numpy()
         self.opens, self.closes = _micros(schedule["open"]), _micros(schedule["close"])
@@ -191,15 +190,12 @@ def _symbol_changes(bars: pl.DataFrame) -> Array:
 
 
 def _ascends(bars: pl.DataFrame, changes: Array) -> bool:
-    stamps = _micros(bars["Timestamp"])
+    from trading.bars import kernel
+
     names = bars["Symbol"].gather(np.flatnonzero(changes))
-    return bool(((stamps[1:] > stamps[:-1]) | changes[1:]).all()) and bool((names[1:] > names[:-1]).all())
+    return bool((names[1:] > names[:-1]).all()) and kernel.ascends(_micros(bars["Timestamp"]), changes)
 
 
 def _micros(instants: pl.Series) -> Array:
     micros: Array = instants.to_physical().to_numpy()
     return micros
-
-
-def _date(micros: int) -> dt.date:
-    return (_EPOCH + dt.timedelta(microseconds=int(micros))).date()
