@@ -15,7 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def compiled(function: F) -> F:
     """njit with numba's disk cache; without it where no directory can be written."""
     try:
-        return cast(F, numba.njit(cache=True, nogil=True)(function))
+        return cast(F, numba.njit(cache=True, nogil=True, forceinline=True)(function))
     except RuntimeError:
         return cast(F, numba.njit(nogil=True)(function))
 

@@ -15,6 +15,7 @@ from trading.replay.market import Bars, Floats, Ints, SignalArrays, read_bars, r
 from trading.replay.metrics import SESSIONS_PER_YEAR, equity_frame, summarise
 from trading.replay.result import INSTANT, ReplayResult, fills_frame, rejected_frame, trades_frame
 from trading.replay.state import T_BARS, T_PNL, Curve, Log, Queue
+from trading.replay.threads import parts_of
 
 
 def replay(
@@ -61,6 +62,8 @@ def replay(
         new_log(len(orders.row) + n),
         new_curve(points, len(orders.row) + n),
         fill_order=fill_order,
+        ahead=True,
+        parts=parts_of(len(read.ts)),
     )
     run.complete()
     _, ends = sessions_of(read)
@@ -89,6 +92,8 @@ class Run:
         log: with room for as many trades and as many drops as there are signals and Symbols.
         curve: unrealised all zero.
         records: see :meth:`Machine.start`.
+        ahead: whether to look ahead first, see :mod:`trading.replay.lookahead`.
+        parts: on how many threads.
     """
 
     def __init__(
@@ -102,6 +107,8 @@ class Run:
         curve: Curve,
         records: Any = None,
         fill_order: FillOrder = "pessimistic",
+        ahead: bool = False,
+        parts: int = 1,
     ) -> None:
         self.bars, self.curve = bars, curve
         self.machine = Machine.start(config, bars.symbols, instruments, records)
@@ -109,33 +116,35 @@ class Run:
         self.machine.new_call(log)
         every = np.arange(len(bars.symbols))
         self.machine.place(bars, every)
+        if ahead:
+            signals = self.machine.look_ahead(bars, signals, parts)
         self.machine.advance(bars, every, signals, queue, curve)
-        self.machine.finish(bars, curve)
+        self.machine.finish(bars, curve, parts)
         self.closed, self.spans = int(self.machine.run[0]["closed"]), int(self.machine.run[0]["spans"])
 
     def equity_at(self, steps: Ints, out: Floats) -> Floats:
         """Equity at the timestamps of these indices, which ascend, into ``out``."""
-        from trading.replay import kernel
+        from trading.replay.curve import equity_at
 
-        kernel.equity_at(self.curve, self.spans, self.machine.config.initial_cash, steps, out)
+        equity_at(self.curve, self.spans, self.machine.config.initial_cash, steps, out)
         return out
 
     def complete(self) -> None:
         """Fill in the curve where nothing was held."""
-        from trading.replay import kernel
+        from trading.replay.curve import complete
 
-        kernel.complete(self.curve, self.spans, self.machine.config.initial_cash)
+        complete(self.curve, self.spans, self.machine.config.initial_cash)
 
     def metrics(self, session_equity: Floats, per_year: int) -> dict[str, float | int | None]:
         """See :func:`trading.replay.metrics.summarise`."""
-        from trading.replay import kernel
+        from trading.replay.curve import max_drawdown
 
         return summarise(
             self.machine.log.money[T_PNL, : self.closed],
             session_equity,
             initial_cash=self.machine.config.initial_cash,
             final_cash=self.machine.cash,
-            max_drawdown=kernel.max_drawdown(self.curve, self.spans, self.machine.config.initial_cash),
+            max_drawdown=max_drawdown(self.curve, self.spans, self.machine.config.initial_cash),
             bars_held=int(self.machine.log.whole[T_BARS, : self.closed].sum()),
             bars=len(self.bars.ts),
             sessions_per_year=per_year,

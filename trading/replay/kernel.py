@@ -2,12 +2,11 @@
 
 A Symbol waits for one thing at a time: a flat one for its next signal; one with a pending setup for the first bar that
 touches an entry level, its next signal or the setup's end; one in a position for the first bar that touches stop or
-target, or its forced exit. That row is found by one scan of High and Low, and the Symbol queued at its timestamp, so
-that equity, buying power and Kelly's statistics are those of the rules' order of events. `run` stops with a question
-(ASK_*) where floats cannot tell; the caller answers and calls again.
+target, or its forced exit. That row is found by one scan of High and Low, here or ahead of the run, and the Symbol queued at
+its timestamp, so that equity, buying power and Kelly's statistics are those of the rules' order of events. `run` stops with
+a question (ASK_*) where floats cannot tell; the caller answers and calls again.
 """
 
-import math
 from typing import Any
 
 import numpy as np
@@ -16,20 +15,20 @@ from trading.replay import state
 from trading.replay.compiled import bare, compiled, lowest_bit, prefetch
 from trading.replay.quantities import size
 from trading.replay.rules import arm, close, drop, exit_of, try_entry
+from trading.replay.search import day_of, entry_row, exit_row, last_row, next_signal, step_of, wait_end
 
-NEVER = state.NEVER
+NEVER, UNKNOWN = state.NEVER, state.UNKNOWN
 FLAT, PENDING, OPEN = state.FLAT, state.PENDING, state.OPEN
 REJECTED, EXPIRED = state.REJECTED, state.EXPIRED
 END, SIZE, VALIDITY_OVER = state.END, state.SIZE, state.VALIDITY_OVER
 DONE, ASK_SIZE = state.DONE, state.ASK_SIZE
-_BLOCK = 8
+ENTRY_ROW, LONG_EXIT_ROW, SHORT_EXIT_ROW = state.A_ENTRY, state.A_LONG_EXIT, state.A_SHORT_EXIT
 
-
-Market, Log, Queue, Curve = state.Market, state.Log, state.Queue, state.Curve
+Market, Signals, Log, Queue, Curve = state.Market, state.Signals, state.Log, state.Queue, state.Curve
 
 
 @compiled
-def _bare(market: Any, signal_row: Any, levels: Any, log: Any, queue: Any, curve: Any) -> Any:
+def _bare(market: Any, signals: Any, log: Any, queue: Any, curve: Any) -> Any:
     return (
         Market(
             bare(market.open),
@@ -40,8 +39,7 @@ def _bare(market: Any, signal_row: Any, levels: Any, log: Any, queue: Any, curve
             bare(market.step),
             bare(market.session_last),
         ),
-        bare(signal_row),
-        bare(levels),
+        Signals(bare(signals.row), bare(signals.levels), bare(signals.ahead)),
         Log(bare(log.whole), bare(log.money), bare(log.drops), bare(log.order)),
         Queue(bare(queue.busy), bare(queue.head), bare(queue.here)),
         Curve(bare(curve.realised), bare(curve.unrealised), bare(curve.spans)),
@@ -49,84 +47,58 @@ def _bare(market: Any, signal_row: Any, levels: Any, log: Any, queue: Any, curve
 
 
 @compiled
-def _touch(high: Any, low: Any, begin: int, end: int, up: float, down: float) -> int:
-    """First row of [begin, end) with High at or above `up` or Low at or below `down`; `end` if there is none."""
-    row = begin
-    while row + _BLOCK <= end:
-        touched = False
-        for i in range(_BLOCK):
-            touched |= (high[row + i] >= up) | (low[row + i] <= down)
-        if touched:
-            break
-        row += _BLOCK
-    while row < end:
-        if high[row] >= up or low[row] <= down:
-            return row
-        row += 1
-    return end
+def _entry_row(market: Any, signals: Any, y: Any, end: int) -> int:
+    """As `entry_row`, from what was looked up ahead where it is of this setup, armed now and with all its sides."""
+    k = y.armed
+    if k >= 0 and signals.ahead.shape[0] > 0 and signals.row[k] == y.row:
+        whole = (y.p_long_qty > 0.0) == (y.p_long == y.p_long) and (y.p_short_qty > 0.0) == (y.p_short == y.p_short)
+        row = signals.ahead[k, ENTRY_ROW]
+        if whole and row != UNKNOWN:
+            return int(row)
+    return entry_row(market, y, end)  # type: ignore[no-any-return]
 
 
 @compiled
-def _step(market: Any, y: Any, row: int) -> int:
-    """Index in the grid of a Symbol's row."""
-    return int(market.step[row + y.shift]) if market.step.shape[0] > 0 else int(row + y.shift)
+def _exit_row(market: Any, signals: Any, r: Any, y: Any) -> int:
+    """As `exit_row`, from what was looked up ahead where it is of this position, opened now."""
+    k = y.armed
+    if k >= 0 and signals.ahead.shape[0] > 0 and signals.ahead[k, ENTRY_ROW] == y.row:
+        row = signals.ahead[k, LONG_EXIT_ROW if y.side > 0 else SHORT_EXIT_ROW]
+        if row != UNKNOWN:
+            return int(row)
+    return exit_row(market, r, y)  # type: ignore[no-any-return]
 
 
 @compiled
-def _day(market: Any, y: Any, row: int) -> int:
-    """The number of the row's session among its Symbol's; sessions are gone through forwards only."""
-    while market.session_last[y.session] < row:
-        y.session += 1
-    return int(y.session - y.session_first + y.session_base)
-
-
-@compiled
-def _last_row(market: Any, y: Any, day: int) -> int:
-    """Last row of the session of that number; NEVER where it is not there yet."""
-    session = max(y.session_first + day - y.session_base, y.session)
-    return int(market.session_last[session]) if session < y.session_end else NEVER
-
-
-@compiled
-def _schedule(market: Any, signal_row: Any, y: Any, doing: Any, r: Any, queue: Any, s: int) -> None:
-    """Queue Symbol `s` at the next row after `y.row` on which something happens to it, if there is one."""
-    signal = signal_row[y.signal] if y.signal < y.signal_end else NEVER
-    row = NEVER
+def next_row(market: Any, signals: Any, y: Any, doing: Any, r: Any, s: int) -> int:
+    """The next row after `y.row` on which something happens to Symbol `s`; not under `y.end` if there is none."""
     if doing[s] == OPEN:
-        forced = NEVER
-        day = _day(market, y, y.row + 1) if y.row + 1 < y.end else 0
-        if r.exit_at_session_end != 0:
-            forced = _last_row(market, y, day)
-        elif r.max_hold > 0:
-            forced = _last_row(market, y, max(y.entry_session + r.max_hold - 1, day))
-        end = min(y.end, forced)
-        if y.side > 0:
-            row = _touch(market.high, market.low, y.row + 1, end, y.tp, y.sl)
-        else:
-            row = _touch(market.high, market.low, y.row + 1, end, y.sl, y.tp)
-        if row == end:
-            row = forced
-    elif doing[s] == PENDING:
-        end = min(y.end, signal, y.p_last + 1 if y.p_last != NEVER else NEVER)
-        up = y.p_long if y.p_long_qty > 0.0 else math.inf
-        down = y.p_short if y.p_short_qty > 0.0 else -math.inf
-        row = _touch(market.high, market.low, y.row + 1, end, up, down)
-        if row == end:
-            row = signal
-            if y.p_last < signal:
-                if r.tell_expired != 0:
-                    row = y.p_last
-                else:
-                    doing[s] = FLAT
-    else:
-        row = signal
+        return _exit_row(market, signals, r, y)  # type: ignore[no-any-return]
+    signal = next_signal(signals, y)
+    if doing[s] == PENDING:
+        end = wait_end(signals, y)
+        row = _entry_row(market, signals, y, end)
+        if row < end:
+            return row  # type: ignore[no-any-return]
+        if y.p_last < signal:
+            if r.tell_expired != 0:
+                return int(y.p_last)
+            doing[s] = FLAT
+    return signal  # type: ignore[no-any-return]
+
+
+@compiled
+def _schedule(market: Any, signals: Any, y: Any, doing: Any, r: Any, queue: Any, s: int) -> None:
+    """Queue Symbol `s` at the next row after `y.row` on which something happens to it, if there is one."""
+    row = next_row(market, signals, y, doing, r, s)
     if row < y.end:
-        prefetch(market.open, row)
-        prefetch(market.close, row)
-        prefetch(market.high, row)
-        prefetch(market.low, row)
+        if doing[s] != FLAT:
+            prefetch(market.open, row)
+            prefetch(market.close, row)
+            prefetch(market.high, row)
+            prefetch(market.low, row)
         y.row = row
-        t = _step(market, y, row)
+        t = step_of(market, y, row)
         prefetch(market.grid, t)
         word = t >> 6
         bit = np.uint64(1) << np.uint64(t & 63)
@@ -148,32 +120,13 @@ def _next(queue: Any, t: int, length: int) -> int:
 
 
 @compiled
-def _mark(market: Any, curve: Any, y: Any, until: int) -> None:
-    """Add the position's unrealised pnl to the curve, from its entry to before the timestamp of index `until`."""
-    row = y.entry_bar - y.bar_base
-    close_, unrealised, side, qty, price = market.close, curve.unrealised, y.side, y.qty, y.entry_price
-    t = _step(market, y, row)
-    if row + until - t < y.end and _step(market, y, row + until - t) == until:
-        for i in range(until - t):
-            unrealised[t + i] += side * (qty * (close_[row + i] - price))
-        return
-    while t < until:
-        following = min(until, _step(market, y, row + 1)) if row + 1 < y.end else until
-        value = side * (qty * (close_[row] - price))
-        for i in range(t, following):
-            unrealised[i] += value
-        t = following
-        row += 1
-
-
-@compiled
-def start(market: Any, signal_row: Any, sym: Any, doing: Any, run_: Any, queue: Any, index: Any) -> None:
+def start(market: Any, signals: Any, sym: Any, doing: Any, run_: Any, queue: Any, index: Any) -> None:
     """Queue the Symbols of `index` for the first time in this call; `y.row` is the row before their first."""
     for s in index:
         y = sym[s]
         if doing[s] == PENDING:
-            y.p_last = _last_row(market, y, y.p_expires)
-        _schedule(market, signal_row, y, doing, run_[0], queue, s)
+            y.p_last = last_row(market, y, y.p_expires)
+        _schedule(market, signals, y, doing, run_[0], queue, s)
 
 
 @compiled
@@ -198,15 +151,12 @@ def _end_span(r: Any, curve: Any, end: int) -> None:
 
 
 @compiled
-def run(
-    market: Any, signal_row: Any, levels: Any, sym: Any, doing: Any, run_: Any, log: Any, queue: Any, curve: Any
-) -> int:
+def run(market: Any, signals: Any, sym: Any, doing: Any, run_: Any, log: Any, queue: Any, curve: Any) -> int:
     """Go on until nothing more happens (DONE) or a question comes up (ASK_*).
 
-    Signals: `signal_row` (the bar's row, ascending within a Symbol), `levels` (n, 6: long entry, sl, tp, short entry,
-    sl, tp; NaN = absent). `curve` has room for every distinct timestamp, or is empty.
+    `curve` has room for every distinct timestamp, or is empty; its unrealised pnl is `curve.mark`'s.
     """
-    market, signal_row, levels, log, queue, curve = _bare(market, signal_row, levels, log, queue, curve)
+    market, signals, log, queue, curve = _bare(market, signals, log, queue, curve)
     sym, doing, run_ = bare(sym), bare(doing), bare(run_)
     r = run_[0]
     here = queue.here
@@ -247,7 +197,7 @@ def run(
                 if doing[s] == OPEN:
                     y = sym[s]
                     row = y.row
-                    day = _day(market, y, row)
+                    day = day_of(market, y, row)
                     reason, price = exit_of(
                         y,
                         r,
@@ -261,8 +211,6 @@ def run(
                     )
                     if reason != 0:
                         close(y, doing, r, log, s, price, reason, r.time, row + y.bar_base)
-                        if want_curve:
-                            _mark(market, curve, y, r.t)
             r.phase = 2
 
         if r.phase == 2:
@@ -271,7 +219,7 @@ def run(
                 if doing[s] == PENDING:
                     y = sym[s]
                     row = y.row
-                    day = _day(market, y, row)
+                    day = day_of(market, y, row)
                     question = try_entry(
                         y,
                         doing,
@@ -300,23 +248,24 @@ def run(
             s = here[i]
             y = sym[s]
             if doing[s] != OPEN:
-                while y.signal < y.signal_end and signal_row[y.signal] < y.row:
+                while y.signal < y.signal_end and signals.row[y.signal] < y.row:
                     y.signal += 1  # came while the Symbol was in a position
-                if y.signal < y.signal_end and signal_row[y.signal] == y.row:
+                if y.signal < y.signal_end and signals.row[y.signal] == y.row:
                     k = y.signal
                     if r.size_known != 0:
                         long, short = r.size_long, r.size_short
                         r.size_known = 0
                     else:
-                        long, short = size(r, log.money, levels, k, y)
+                        long, short = size(r, log.money, signals.levels, k, y)
                         if long < 0.0 or short < 0.0:
                             r.ask_symbol = s
                             r.ask_signal = k
                             r.i = i
                             return ASK_SIZE
-                    expires = _day(market, y, y.row) + r.valid_sessions
-                    if arm(y, doing, s, r.time, expires, levels[k], long, short):
-                        y.p_last = _last_row(market, y, expires)
+                    expires = day_of(market, y, y.row) + r.valid_sessions
+                    if arm(y, doing, s, r.time, expires, signals.levels[k], long, short):
+                        y.p_last = last_row(market, y, expires)
+                        y.armed = k
                     else:
                         drop(r, log, REJECTED, SIZE, s, 0, r.time, r.time)
                     y.signal = k + 1
@@ -324,7 +273,7 @@ def run(
                     if r.tell_expired != 0:
                         drop(r, log, EXPIRED, VALIDITY_OVER, s, 0, r.time, y.p_setup)
                     doing[s] = FLAT
-            _schedule(market, signal_row, y, doing, r, queue, s)
+            _schedule(market, signals, y, doing, r, queue, s)
         if want_curve:
             _end_of_time(r, curve)
         r.phase = 0
@@ -341,57 +290,5 @@ def finish(market: Any, starts: Any, sym: Any, doing: Any, run_: Any, log: Any, 
             y = sym[s]
             row = starts[s + 1] - 1
             close(y, doing, r, log, s, market.close[row], END, ts[row], row + y.bar_base)
-            _mark(market, curve, y, length)
     if r.spans > 0 and curve.spans[1, r.spans - 1] == length:
         curve.realised[length - 1] = r.cash + r.carry
-        curve.unrealised[length - 1] = 0.0
-
-
-@compiled
-def max_drawdown(curve: Any, spans: int, cash: float) -> float:
-    """Greatest 1 - equity / (highest equity so far), from `cash` on."""
-    worst = 0.0
-    peak = cash
-    for k in range(spans):
-        for t in range(curve.spans[0, k], curve.spans[1, k]):
-            equity = curve.realised[t] + curve.unrealised[t]
-            if equity >= peak:
-                peak = equity
-            else:
-                worst = max(worst, 1.0 - equity / peak)
-    return worst
-
-
-@compiled
-def equity_at(curve: Any, spans: int, cash: float, steps: Any, out: Any) -> None:
-    """Equity at the timestamps of these indices, which ascend; `cash` is there before the first span."""
-    k = 0
-    equity = cash
-    for i in range(steps.shape[0]):
-        t = steps[i]
-        while k < spans and curve.spans[1, k] <= t:
-            last = curve.spans[1, k] - 1
-            equity = curve.realised[last] + curve.unrealised[last]
-            k += 1
-        if k < spans and curve.spans[0, k] <= t:
-            out[i] = curve.realised[t] + curve.unrealised[t]
-        else:
-            out[i] = equity
-
-
-@compiled
-def complete(curve: Any, spans: int, cash: float) -> None:
-    """Fill in the realised equity between the spans."""
-    at = 0
-    for k in range(spans):
-        curve.realised[at : curve.spans[0, k]] = cash
-        at = curve.spans[1, k]
-        cash = curve.realised[at - 1]
-    curve.realised[at:] = cash
-
-
-@compiled
-def clear(curve: Any, spans: int) -> None:
-    """Make the curve fit for another run."""
-    for k in range(spans):
-        curve.unrealised[curve.spans[0, k] : curve.spans[1, k]] = 0.0

@@ -76,6 +76,8 @@ SYMBOL = np.dtype(
         ("row", "i8"),
         ("shift", "i8"),
         ("next", "i8"),
+        # which of this call's signals the pending setup, or the position, came of; -1 = it came of none of them
+        ("armed", "i8"),
         # pending setup; a quantity of 0 is an absent side, a NaN target none; p_last = row after which it is over
         ("p_setup", "i8"),
         ("p_expires", "i8"),
@@ -106,9 +108,12 @@ SYMBOL = np.dtype(
 )
 
 # rows of Log.whole and Log.money, one column a closed trade, in order of exit; of Log.drops, one column a dropped setup
-T_SYMBOL, T_SIDE, T_SETUP, T_ENTRY_TIME, T_EXIT_TIME, T_REASON, T_BARS, T_ENTRY = range(8)
+T_SYMBOL, T_SIDE, T_SETUP, T_ENTRY_TIME, T_EXIT_TIME, T_REASON, T_BARS, T_ENTRY, T_ENTRY_BAR = range(9)
 T_QTY, T_ENTRY_RAW, T_ENTRY_PRICE, T_ENTRY_FEE, T_EXIT_RAW, T_EXIT_PRICE, T_EXIT_FEE, T_PNL = range(8)
 D_KIND, D_REASON, D_SYMBOL, D_SIDE, D_TIME, D_SETUP = range(6)
+# columns of Signals.ahead, and what they hold where nothing was looked up
+A_ENTRY, A_LONG_EXIT, A_SHORT_EXIT = range(3)
+UNKNOWN = -1
 
 
 class Market(NamedTuple):
@@ -128,6 +133,20 @@ class Market(NamedTuple):
     grid: Any
     step: Any
     session_last: Any
+
+
+class Signals(NamedTuple):
+    """A run's signals, by Symbol and bar.
+
+    Attributes:
+        row: (k,) int64, the bar's row, ascending within a Symbol.
+        levels: (k, 6): long entry, sl, tp, short entry, sl, tp; tick-rounded, NaN = absent.
+        ahead: (k, 3) int64, rows that were looked up ahead, see lookahead.py; UNKNOWN where they were not. Empty = none were.
+    """
+
+    row: Any
+    levels: Any
+    ahead: Any
 
 
 class Log(NamedTuple):
@@ -169,7 +188,8 @@ def fingerprint() -> str:
     codes = sorted((name, code) for name, code in globals().items() if name.isupper() and isinstance(code, int))
     folder = Path(__file__).parent
     source = b"".join(
-        (folder / name).read_bytes() for name in ("compiled.py", "quantities.py", "rules.py", "kernel.py")
+        (folder / f"{name}.py").read_bytes()
+        for name in ("compiled", "quantities", "rules", "search", "kernel", "lookahead", "curve")
     )
     return f"code_{zlib.crc32(repr(codes).encode() + source):08x}"
 

@@ -133,7 +133,8 @@ class _Sweep:
 
     def _work(self, queue: Iterator[int], edges: list[int]) -> list[Any] | None:
         """Take sets from the queue until there are none; None once one is not good."""
-        from trading.replay import kernel, passes
+        from trading.replay import passes
+        from trading.replay.curve import clear
 
         most = max((end - begin for begin, end in pairwise(edges)), default=0)
         symbols, points = len(self.bars.symbols), len(self.bars.market.grid)
@@ -157,6 +158,6 @@ class _Sweep:
             if self.with_trades:
                 trades = trades_frame(run.machine, copy=True).select(pl.lit(i, dtype=SET).alias("set"), pl.all())
             metrics = (i, *run.metrics(self.equity[i], self.per_year).values())
-            kernel.clear(curve, run.spans)
+            clear(curve, run.spans)
             done.append((i, metrics, trades, int(nans[0])))
         return done
