@@ -88,8 +88,8 @@ def _last_row(market: Any, y: Any, day: int) -> int:
 
 
 @compiled
-def _schedule(market: Any, signal_row: Any, y: Any, doing: Any, r: Any, queue: Any, s: int) -> None:
-    """Queue Symbol `s` at the next row after `y.row` on which something happens to it, if there is one."""
+def next_row(market: Any, signal_row: Any, y: Any, doing: Any, r: Any, s: int) -> int:
+    """The next row after `y.row` on which something happens to Symbol `s`; not under `y.end` if there is none."""
     signal = signal_row[y.signal] if y.signal < y.signal_end else NEVER
     row = NEVER
     if doing[s] == OPEN:
@@ -120,6 +120,13 @@ def _schedule(market: Any, signal_row: Any, y: Any, doing: Any, r: Any, queue: A
                     doing[s] = FLAT
     else:
         row = signal
+    return row
+
+
+@compiled
+def _schedule(market: Any, signal_row: Any, y: Any, doing: Any, r: Any, queue: Any, s: int) -> None:
+    """Queue Symbol `s` at the next row after `y.row` on which something happens to it, if there is one."""
+    row = next_row(market, signal_row, y, doing, r, s)
     if row < y.end:
         prefetch(market.open, row)
         prefetch(market.close, row)
@@ -164,6 +171,64 @@ def _mark(market: Any, curve: Any, y: Any, until: int) -> None:
             unrealised[i] += value
         t = following
         row += 1
+
+
+@compiled
+def leave(market: Any, y: Any, doing: Any, r: Any, log: Any, s: int, row: int) -> bool:
+    """Phase 1 at a row of Symbol `s`, which is in a position: whether it is closed."""
+    day = _day(market, y, row)
+    last = row == market.session_last[y.session]
+    reason, price = exit_of(
+        y, r, True, market.open[row], market.high[row], market.low[row], market.close[row], last, day
+    )
+    if reason == 0:
+        return False
+    close(y, doing, r, log, s, price, reason, r.time, row + y.bar_base)
+    return True
+
+
+@compiled
+def enter(market: Any, y: Any, doing: Any, r: Any, log: Any, s: int, row: int) -> int:
+    """Phase 2 at a row of Symbol `s`, which has a pending setup. DONE or a question."""
+    day = _day(market, y, row)
+    last = row == market.session_last[y.session]
+    o, h, lo, c = market.open[row], market.high[row], market.low[row], market.close[row]
+    question = try_entry(y, doing, r, log, s, o, h, lo, c, last, row + y.bar_base, day)
+    if question == DONE:
+        r.nearest_known = 0
+        r.affordable_known = 0
+    return int(question)
+
+
+@compiled
+def take_signal(
+    market: Any, signal_row: Any, levels: Any, y: Any, doing: Any, r: Any, log: Any, s: int, row: int
+) -> int:
+    """Phase 3 at a row of Symbol `s`: its signal is armed, a setup that is over dropped. DONE or a question about `y.signal`."""
+    if doing[s] == OPEN:
+        return DONE
+    while y.signal < y.signal_end and signal_row[y.signal] < row:
+        y.signal += 1  # came while the Symbol was in a position
+    if y.signal < y.signal_end and signal_row[y.signal] == row:
+        k = y.signal
+        if r.size_known != 0:
+            long, short = r.size_long, r.size_short
+            r.size_known = 0
+        else:
+            long, short = size(r, log.money, levels, k, y)
+            if long < 0.0 or short < 0.0:
+                return ASK_SIZE
+        expires = _day(market, y, row) + r.valid_sessions
+        if arm(y, doing, s, r.time, expires, levels[k], long, short):
+            y.p_last = _last_row(market, y, expires)
+        else:
+            drop(r, log, REJECTED, SIZE, s, 0, r.time, r.time)
+        y.signal = k + 1
+    if doing[s] == PENDING and row >= y.p_last:
+        if r.tell_expired != 0:
+            drop(r, log, EXPIRED, VALIDITY_OVER, s, 0, r.time, y.p_setup)
+        doing[s] = FLAT
+    return DONE
 
 
 @compiled
@@ -244,86 +309,32 @@ def run(
         if r.phase == 1:
             for i in range(n):
                 s = here[i]
-                if doing[s] == OPEN:
-                    y = sym[s]
-                    row = y.row
-                    day = _day(market, y, row)
-                    reason, price = exit_of(
-                        y,
-                        r,
-                        True,
-                        market.open[row],
-                        market.high[row],
-                        market.low[row],
-                        market.close[row],
-                        row == market.session_last[y.session],
-                        day,
-                    )
-                    if reason != 0:
-                        close(y, doing, r, log, s, price, reason, r.time, row + y.bar_base)
-                        if want_curve:
-                            _mark(market, curve, y, r.t)
+                if doing[s] == OPEN and leave(market, sym[s], doing, r, log, s, sym[s].row) and want_curve:
+                    _mark(market, curve, sym[s], r.t)
             r.phase = 2
 
         if r.phase == 2:
             for i in range(r.i, n):
                 s = here[i]
                 if doing[s] == PENDING:
-                    y = sym[s]
-                    row = y.row
-                    day = _day(market, y, row)
-                    question = try_entry(
-                        y,
-                        doing,
-                        r,
-                        log,
-                        s,
-                        market.open[row],
-                        market.high[row],
-                        market.low[row],
-                        market.close[row],
-                        row == market.session_last[y.session],
-                        row + y.bar_base,
-                        day,
-                    )
+                    question = enter(market, sym[s], doing, r, log, s, sym[s].row)
                     if question != DONE:
                         r.ask_symbol = s
-                        r.ask_row = row
+                        r.ask_row = sym[s].row
                         r.i = i
                         return question
-                    r.nearest_known = 0
-                    r.affordable_known = 0
             r.phase = 3
             r.i = 0
 
         for i in range(r.i, n):
             s = here[i]
             y = sym[s]
-            if doing[s] != OPEN:
-                while y.signal < y.signal_end and signal_row[y.signal] < y.row:
-                    y.signal += 1  # came while the Symbol was in a position
-                if y.signal < y.signal_end and signal_row[y.signal] == y.row:
-                    k = y.signal
-                    if r.size_known != 0:
-                        long, short = r.size_long, r.size_short
-                        r.size_known = 0
-                    else:
-                        long, short = size(r, log.money, levels, k, y)
-                        if long < 0.0 or short < 0.0:
-                            r.ask_symbol = s
-                            r.ask_signal = k
-                            r.i = i
-                            return ASK_SIZE
-                    expires = _day(market, y, y.row) + r.valid_sessions
-                    if arm(y, doing, s, r.time, expires, levels[k], long, short):
-                        y.p_last = _last_row(market, y, expires)
-                    else:
-                        drop(r, log, REJECTED, SIZE, s, 0, r.time, r.time)
-                    y.signal = k + 1
-                if doing[s] == PENDING and y.row >= y.p_last:
-                    if r.tell_expired != 0:
-                        drop(r, log, EXPIRED, VALIDITY_OVER, s, 0, r.time, y.p_setup)
-                    doing[s] = FLAT
+            question = take_signal(market, signal_row, levels, y, doing, r, log, s, y.row)
+            if question != DONE:
+                r.ask_symbol = s
+                r.ask_signal = y.signal
+                r.i = i
+                return question
             _schedule(market, signal_row, y, doing, r, queue, s)
         if want_curve:
             _end_of_time(r, curve)

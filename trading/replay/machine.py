@@ -150,13 +150,17 @@ class Machine:
             )
             if question == state.DONE:
                 return
-            self._answer(question, market, signals)
+            self.answer(question, market, signals)
 
     def finish(self, bars: Bars, curve: state.Curve) -> None:
         """Close what is open after the last timestamp; settle the sign of each pnl."""
         from trading.replay import kernel
 
         kernel.finish(bars.market, bars.start, self.sym, self.doing, self.run, self.log, curve, bars.ts)
+        self.settle()
+
+    def settle(self) -> None:
+        """Settle the sign of each pnl of a finished run."""
         _settle_signs(self.log, int(self.run[0]["closed"]), self.config)
 
     @property
@@ -175,7 +179,8 @@ class Machine:
             for y in (self.sym[who],)
         )
 
-    def _answer(self, question: int, market: state.Market, signals: SignalArrays) -> None:
+    def answer(self, question: int, market: state.Market, signals: SignalArrays) -> None:
+        """Tell the kernel what it asked (ASK_*), from exact arithmetic."""
         r = self.run[0]
         who = int(r["ask_symbol"])
         y, instrument = self.sym[who], self.instruments[who]

@@ -235,7 +235,7 @@ def _to_tick(x: float, num: float, den: float, up: bool) -> float:
 @compiled
 def read_signals(
     owner: Any, times: Any, columns: Any, begin: int, end: int, ts: Any, starts: Any, ticks: Any, row: Any, levels: Any,
-    first: Any, nans: Any,
+    first: Any, nans: Any, after: Any,
 ) -> int:  # fmt: skip
     """Check signals [begin, end) and read them; GOOD or what is the matter.
 
@@ -246,9 +246,12 @@ def read_signals(
         row, levels: out: the bar's row, and (n, 6) tick-rounded levels.
         first: out: (symbols + 1,) where a Symbol's signals begin.
         nans: out: nans[0] is raised by the number of NaN levels.
+        after: by row of a signal the row of the signal after it, as it was in a call before: a guess to save the search,
+            kept up. Empty = nothing is guessed.
     """
     long_entry, sl_long, tp_long, short_entry, sl_short, tp_short = columns
     symbols = starts.shape[0] - 1
+    guess = after.shape[0] > 0
     before, at, stop, absent = -1, 0, 0, 0
     outside = False
     for i in range(begin, end):
@@ -266,20 +269,27 @@ def read_signals(
         elif times[i] <= times[i - 1]:
             return UNSORTED
         t = times[i]
-        step = 1
-        while at + step < stop and ts[at + step] < t:
-            step *= 2
-        low, high = at, min(at + step, stop)
-        while low < high:
-            middle = (low + high) // 2
-            if ts[middle] < t:
-                low = middle + 1
-            else:
-                high = middle
-        at = low
-        if at == stop or ts[at] != t:
-            # perhaps it comes earlier than the signal before it, which only a sorted frame could exclude
-            return BAD
+        since = at
+        if guess:
+            at = after[at]
+        if not (guess and since <= at < stop and ts[at] == t):
+            at = since
+            step = 1
+            while at + step < stop and ts[at + step] < t:
+                step *= 2
+            low, high = at, min(at + step, stop)
+            while low < high:
+                middle = (low + high) // 2
+                if ts[middle] < t:
+                    low = middle + 1
+                else:
+                    high = middle
+            at = low
+            if at == stop or ts[at] != t:
+                # perhaps it comes earlier than the signal before it, which only a sorted frame could exclude
+                return BAD
+            if guess:
+                after[since] = at
         k = i - begin
         row[k] = at
         le, sl, tp = long_entry[i], sl_long[i], tp_long[i]

@@ -169,7 +169,8 @@ def fingerprint() -> str:
     codes = sorted((name, code) for name, code in globals().items() if name.isupper() and isinstance(code, int))
     folder = Path(__file__).parent
     source = b"".join(
-        (folder / name).read_bytes() for name in ("compiled.py", "quantities.py", "rules.py", "kernel.py")
+        (folder / f"{name}.py").read_bytes()
+        for name in ("compiled", "quantities", "rules", "kernel", "single_symbol", "figures")
     )
     return f"code_{zlib.crc32(repr(codes).encode() + source):08x}"
 
