@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from trading.replay import state
-from trading.replay.compiled import bare, compiled, lowest_bit, prefetch
+from trading.replay.compiled import bare, compiled, inlined, lowest_bit, prefetch
 from trading.replay.quantities import size
 from trading.replay.rules import arm, close, drop, exit_of, try_entry
 
@@ -48,7 +48,7 @@ def _bare(market: Any, signal_row: Any, levels: Any, log: Any, queue: Any, curve
     )
 
 
-@compiled
+@inlined
 def _touch(high: Any, low: Any, begin: int, end: int, up: float, down: float) -> int:
     """First row of [begin, end) with High at or above `up` or Low at or below `down`; `end` if there is none."""
     row = begin
@@ -72,7 +72,7 @@ def _step(market: Any, y: Any, row: int) -> int:
     return int(market.step[row + y.shift]) if market.step.shape[0] > 0 else int(row + y.shift)
 
 
-@compiled
+@inlined
 def _day(market: Any, y: Any, row: int) -> int:
     """The number of the row's session among its Symbol's; sessions are gone through forwards only."""
     while market.session_last[y.session] < row:
@@ -80,14 +80,14 @@ def _day(market: Any, y: Any, row: int) -> int:
     return int(y.session - y.session_first + y.session_base)
 
 
-@compiled
+@inlined
 def _last_row(market: Any, y: Any, day: int) -> int:
     """Last row of the session of that number; NEVER where it is not there yet."""
     session = max(y.session_first + day - y.session_base, y.session)
     return int(market.session_last[session]) if session < y.session_end else NEVER
 
 
-@compiled
+@inlined
 def next_row(market: Any, signal_row: Any, y: Any, doing: Any, r: Any, s: int) -> int:
     """The next row after `y.row` on which something happens to Symbol `s`; not under `y.end` if there is none."""
     signal = signal_row[y.signal] if y.signal < y.signal_end else NEVER
@@ -173,7 +173,7 @@ def _mark(market: Any, curve: Any, y: Any, until: int) -> None:
         row += 1
 
 
-@compiled
+@inlined
 def leave(market: Any, y: Any, doing: Any, r: Any, log: Any, s: int, row: int) -> bool:
     """Phase 1 at a row of Symbol `s`, which is in a position: whether it is closed."""
     day = _day(market, y, row)
@@ -187,7 +187,7 @@ def leave(market: Any, y: Any, doing: Any, r: Any, log: Any, s: int, row: int) -
     return True
 
 
-@compiled
+@inlined
 def enter(market: Any, y: Any, doing: Any, r: Any, log: Any, s: int, row: int) -> int:
     """Phase 2 at a row of Symbol `s`, which has a pending setup. DONE or a question."""
     day = _day(market, y, row)
@@ -200,7 +200,7 @@ def enter(market: Any, y: Any, doing: Any, r: Any, log: Any, s: int, row: int) -
     return int(question)
 
 
-@compiled
+@inlined
 def take_signal(
     market: Any, signal_row: Any, levels: Any, y: Any, doing: Any, r: Any, log: Any, s: int, row: int
 ) -> int:

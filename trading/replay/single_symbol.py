@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from trading.replay import state
-from trading.replay.compiled import bare, compiled
+from trading.replay.compiled import bare, compiled, inlined
 from trading.replay.kernel import enter, leave, next_row, take_signal
 from trading.replay.rules import close
 from trading.replay.state import Log, Market
@@ -27,7 +27,7 @@ TALLY = np.dtype(
 )
 
 
-@compiled
+@inlined
 def _see(tally: Any, equity: float) -> None:
     if equity >= tally.peak:
         tally.peak = equity
@@ -35,7 +35,7 @@ def _see(tally: Any, equity: float) -> None:
         tally.worst = max(tally.worst, 1.0 - equity / tally.peak)
 
 
-@compiled
+@inlined
 def _flat_until(market: Any, r: Any, tally: Any, equity: Any, row: int) -> None:
     """Equity at the ends of sessions before `row`; nothing has been held since the last one."""
     while tally.session < equity.shape[0] and market.session_last[tally.session] < row:
@@ -43,7 +43,7 @@ def _flat_until(market: Any, r: Any, tally: Any, equity: Any, row: int) -> None:
         tally.session += 1
 
 
-@compiled
+@inlined
 def _held_until(market: Any, y: Any, r: Any, tally: Any, equity: Any, until: int) -> None:
     """Equity at the Closes of the rows from the entry to before `until`, on which the position was held."""
     cash, side, qty, price, close_ = r.cash + r.carry, y.side, y.qty, y.entry_price, market.close
