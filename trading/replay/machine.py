@@ -204,14 +204,17 @@ class Machine:
 
 def _settle_signs(log: state.Log, closed: int, config: ReplayConfig) -> None:
     """A pnl of exactly zero must not read as a win or loss of 1e-14: judge such ones in exact arithmetic."""
+    from trading.replay import rules
+
+    if rules.signs_are_certain(log, closed):
+        return
     qty, raw, price, pnl = (
         log.money[i, :closed] for i in (state.T_QTY, state.T_ENTRY_RAW, state.T_EXIT_RAW, state.T_PNL)
     )
     doubtful = np.flatnonzero((np.abs(pnl) <= 1e-14 * qty * (raw + price)) & (pnl != 0))
-    if len(doubtful):
-        side, reason = (log.whole[i, doubtful] for i in (state.T_SIDE, state.T_REASON))
-        counts, unit = exact_pnl(config, side, qty[doubtful], raw[doubtful], price[doubtful], reason != state.TP)
-        pnl[doubtful] = [float(count * unit) for count in counts]
+    side, reason = (log.whole[i, doubtful] for i in (state.T_SIDE, state.T_REASON))
+    counts, unit = exact_pnl(config, side, qty[doubtful], raw[doubtful], price[doubtful], reason != state.TP)
+    pnl[doubtful] = [float(count * unit) for count in counts]
 
 
 def warm_up() -> None:

@@ -185,6 +185,12 @@ class SignalReader:
             self.owner, self.times, self.columns, begin, end, self.bars.ts, self.bars.start, self.ticks,
             row, levels, first, nans, after,
         )  # fmt: skip
+        return self.settle(outcome, begin, end, levels)
+
+    def settle(self, outcome: int, begin: int, end: int, levels: Floats) -> int:
+        """What came of reading rows [begin, end), once levels that floats could not round have been rounded otherwise."""
+        from trading.replay import passes
+
         if outcome == passes.OUT_OF_DOMAIN:
             self._round(begin, end, levels)
             if (levels[: end - begin, ::3] <= 0).any():

@@ -156,6 +156,17 @@ def close(y: Any, doing: Any, r: Any, log: Any, s: int, raw: float, reason: int,
     _told(r, log, EXIT)
 
 
+@compiled
+def signs_are_certain(log: Any, closed: int) -> bool:
+    """Whether floats tell the sign of every pnl: none but an exact 0 is within rounding of it."""
+    money = log.money
+    doubtful = False
+    for i in range(closed):
+        pnl = money[PNL, i]
+        doubtful |= (abs(pnl) <= 1e-14 * money[QTY, i] * (money[ENTRY_RAW, i] + money[EXIT_RAW, i])) & (pnl != 0.0)
+    return not doubtful
+
+
 @inlined
 def _stop_counts(y: Any, r: Any, held: bool, target: bool, o: float, c: float) -> bool:
     """Whether a stop that the bar touched ends the position, before a `target` that it touched too; see fill_order.py."""

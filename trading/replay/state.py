@@ -170,7 +170,7 @@ def fingerprint() -> str:
     folder = Path(__file__).parent
     source = b"".join(
         (folder / f"{name}.py").read_bytes()
-        for name in ("compiled", "quantities", "rules", "kernel", "single_symbol", "figures")
+        for name in ("compiled", "passes", "quantities", "rules", "kernel", "figures", "single_symbol")
     )
     return f"code_{zlib.crc32(repr(codes).encode() + source):08x}"
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +12,14 @@ from trading.instruments import Instrument
 from trading.replay.config import ReplayConfig
 from trading.replay.contracts import check_columns, check_instruments, violation
 from trading.replay.engine import sessions_per_year
+from trading.replay.machine import Machine
 from trading.replay.market import Bars, Ints, SignalReader, read_bars, read_or_refuse, sessions_of
 from trading.replay.metrics import FIGURES
-from trading.replay.repeated import new_runs
+from trading.replay.repeated import Sets, new_runs
 from trading.replay.result import TRADES, trades_frame
 
 SET = pl.Int32()
+_AT_ONCE = 8  # sets that a thread takes from the queue
 METRICS = {
     "set": SET,
     "initial_cash": pl.Float64(),
@@ -78,10 +79,7 @@ def replay_sweep(
     read = read_bars(bars)
     of_symbol = check_instruments(read.symbols, instruments)
     check_columns(signals, "replay.signals", {"set": SET})
-    known = (pl.col("set") >= 0) & (pl.col("set") < len(configs))
-    unknown = signals.with_row_index("row").filter(~known.fill_null(False))
-    if unknown.height:
-        raise violation("replay.signals", "set", f"set must be the index of one of {len(configs)} configs", unknown)
+    _check_sets(signals, len(configs))
     reader = SignalReader(signals, read, of_symbol, by=["set"])
     sessions, ends = sessions_of(read)
     sweep = _Sweep(read, of_symbol, reader, configs, ends, trades)
@@ -92,6 +90,15 @@ def replay_sweep(
         equity=sweep.equity,
         trades=sweep.all_trades() if trades else None,
     )
+
+
+def _check_sets(signals: pl.DataFrame, count: int) -> None:
+    sets = signals["set"]
+    lowest, highest = sets.min(), sets.max()
+    if sets.null_count() or (sets.len() and not (lowest >= 0 and highest < count)):  # type: ignore[operator]
+        known = (pl.col("set") >= 0) & (pl.col("set") < count)
+        unknown = signals.with_row_index("row").filter(~known.fill_null(False))
+        raise violation("replay.signals", "set", f"set must be the index of one of {count} configs", unknown)
 
 
 class _Sweep:
@@ -114,32 +121,39 @@ class _Sweep:
 
     def attempt(self) -> bool:
         """Run all sets; False if the signals are not sorted or not good."""
-        sets = self.reader.frame["set"].to_numpy()
-        if (sets[1:] < sets[:-1]).any():
+        numbers = self.reader.frame["set"].to_numpy()
+        if (numbers[1:] < numbers[:-1]).any():
             return False
-        edges = np.searchsorted(sets, np.arange(len(self.configs) + 1)).tolist()
-        workers = max(1, min(pl.thread_pool_size(), len(self.configs)))
-        queue = iter(range(len(self.configs)))
+        n = len(self.configs)
+        sets = Sets(
+            bars=self.bars,
+            instruments=self.instruments,
+            reader=self.reader,
+            edges=np.searchsorted(numbers, np.arange(n + 1, dtype=numbers.dtype)).astype(np.int64),
+            configs=self.configs,
+            ends=self.ends,
+            per_year=sessions_per_year(self.instruments),
+            equity=self.equity,
+            figures=self.figures,
+        )
+        workers = max(1, min(pl.thread_pool_size(), n))
+        step = max(1, min(_AT_ONCE, n // (4 * workers)))
+        queue = iter(range(0, n, step))
         with ThreadPoolExecutor(workers) as pool:
-            absent = list(pool.map(lambda _: self._work(queue, edges), range(workers)))
+            absent = list(pool.map(lambda _: self._work(sets, queue, step), range(workers)))
         return None not in absent and sum(filter(None, absent)) == self.reader.absent
 
-    def _work(self, queue: Iterator[int], edges: list[int]) -> int | None:
+    def _work(self, sets: Sets, queue: Iterator[int], step: int) -> int | None:
         """Take sets from the queue until there are none: how many levels were absent; None once one is not good."""
-        from trading.replay import passes
-
-        most = max((end - begin for begin, end in pairwise(edges)), default=0)
-        runs = new_runs(self.bars, self.instruments, most, self.ends, sessions_per_year(self.instruments))
-        signals, nans = runs.signals, np.zeros(1, np.int64)
-        after = np.zeros(len(self.bars.ts), np.int32)
-        for i in queue:
-            begin, end = edges[i], edges[i + 1]
-            if self.reader.read(begin, end, signals.row, signals.levels, signals.first, nans, after) != passes.GOOD:
+        runs = new_runs(sets)
+        for begin in queue:
+            end = min(begin + step, len(self.configs))
+            if not runs.go_through(begin, end, self._keep_trades if self.with_trades else None):
                 return None
-            machine = runs.run(self.configs[i], self.equity[i], self.figures[i])
-            if self.with_trades:
-                self.trades[i] = trades_frame(machine, copy=True).select(pl.lit(i, dtype=SET).alias("set"), pl.all())
-        return int(nans[0])
+        return runs.absent
+
+    def _keep_trades(self, i: int, machine: Machine) -> None:
+        self.trades[i] = trades_frame(machine, copy=True).select(pl.lit(i, dtype=SET).alias("set"), pl.all())
 
     def metrics(self) -> pl.DataFrame:
         """As in :class:`SweepResult`."""
