@@ -15,9 +15,20 @@ F = TypeVar("F", bound=Callable[..., Any])
 def compiled(function: F) -> F:
     """njit with numba's disk cache; without it where no directory can be written."""
     try:
-        return cast(F, numba.njit(cache=True, nogil=True, forceinline=True)(function))
+        return cast(F, numba.njit(cache=True, nogil=True)(function))
     except RuntimeError:
         return cast(F, numba.njit(nogil=True)(function))
+
+
+def inlined(function: F) -> F:
+    """As :func:`compiled`, for what is called from a loop: its code is put into the caller's.
+
+    An array is seven words, and a call with a handful of them costs more than most of what a rule does.
+    """
+    try:
+        return cast(F, numba.njit(cache=True, nogil=True, forceinline=True)(function))
+    except RuntimeError:
+        return cast(F, numba.njit(nogil=True, forceinline=True)(function))
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -4,7 +4,7 @@ from typing import Any
 
 from trading.replay import state
 from trading.replay.compiled import bare, compiled, prefetch
-from trading.replay.search import step_of
+from trading.replay.kernel import step_of
 
 END = state.END
 SYMBOL, SIDE, REASON, BARS, ENTRY_BAR = state.T_SYMBOL, state.T_SIDE, state.T_REASON, state.T_BARS, state.T_ENTRY_BAR

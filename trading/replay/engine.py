@@ -12,9 +12,9 @@ from trading.replay.contracts import check_instruments
 from trading.replay.fill_order import FillOrder, fill_order_code
 from trading.replay.machine import Machine, new_log, new_queue
 from trading.replay.market import Bars, Floats, Ints, SignalArrays, read_bars, read_signals, sessions_of
-from trading.replay.metrics import SESSIONS_PER_YEAR, equity_frame, summarise
+from trading.replay.metrics import FIGURES, SESSIONS_PER_YEAR, as_metrics, equity_frame
 from trading.replay.result import INSTANT, ReplayResult, fills_frame, rejected_frame, trades_frame
-from trading.replay.state import T_BARS, T_PNL, Curve, Log, Queue
+from trading.replay.state import Curve, Log, Queue
 from trading.replay.threads import parts_of
 
 
@@ -67,6 +67,7 @@ def replay(
     )
     run.complete()
     _, ends = sessions_of(read)
+    at_ends = run.equity_at(ends, np.empty(len(ends)))
     return ReplayResult(
         trades=trades_frame(run.machine),
         fills=fills_frame(run.machine),
@@ -80,7 +81,9 @@ def replay(
                 }
             )
         ),
-        metrics=run.metrics(run.equity_at(ends, np.empty(len(ends))), sessions_per_year(of_symbol)),
+        metrics=as_metrics(
+            config.initial_cash, run.figures(at_ends, sessions_per_year(of_symbol), np.empty(len(FIGURES)))
+        ),
     )
 
 
@@ -135,20 +138,18 @@ class Run:
 
         complete(self.curve, self.spans, self.machine.config.initial_cash)
 
-    def metrics(self, session_equity: Floats, per_year: int) -> dict[str, float | int | None]:
-        """See :func:`trading.replay.metrics.summarise`."""
+    def figures(self, session_equity: Floats, per_year: int, out: Floats) -> Floats:
+        """The run's figures, see :mod:`trading.replay.figures`, into ``out``."""
+        from trading.replay import figures
         from trading.replay.curve import max_drawdown
 
-        return summarise(
-            self.machine.log.money[T_PNL, : self.closed],
-            session_equity,
-            initial_cash=self.machine.config.initial_cash,
-            final_cash=self.machine.cash,
-            max_drawdown=max_drawdown(self.curve, self.spans, self.machine.config.initial_cash),
-            bars_held=int(self.machine.log.whole[T_BARS, : self.closed].sum()),
-            bars=len(self.bars.ts),
-            sessions_per_year=per_year,
-        )
+        cash = self.machine.config.initial_cash
+        drawdown = max_drawdown(self.curve, self.spans, cash)
+        figures.sum_up(
+            self.machine.log, self.closed, session_equity, cash, self.machine.cash, drawdown, len(self.bars.ts),
+            per_year, out,
+        )  # fmt: skip
+        return out
 
 
 def new_curve(points: int, room: int) -> Curve:

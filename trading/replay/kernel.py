@@ -2,33 +2,35 @@
 
 A Symbol waits for one thing at a time: a flat one for its next signal; one with a pending setup for the first bar that
 touches an entry level, its next signal or the setup's end; one in a position for the first bar that touches stop or
-target, or its forced exit. That row is found by one scan of High and Low, here or ahead of the run, and the Symbol queued at
-its timestamp, so that equity, buying power and Kelly's statistics are those of the rules' order of events. `run` stops with
-a question (ASK_*) where floats cannot tell; the caller answers and calls again.
+target, or its forced exit. That row is found by one scan of High and Low, and the Symbol queued at its timestamp, so
+that equity, buying power and Kelly's statistics are those of the rules' order of events. `run` stops with a question
+(ASK_*) where floats cannot tell; the caller answers and calls again.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 
 from trading.replay import state
-from trading.replay.compiled import bare, compiled, lowest_bit, prefetch
+from trading.replay.compiled import bare, compiled, inlined, lowest_bit, prefetch
 from trading.replay.quantities import size
 from trading.replay.rules import arm, close, drop, exit_of, try_entry
-from trading.replay.search import day_of, entry_row, exit_row, last_row, next_signal, step_of, wait_end
 
 NEVER, UNKNOWN = state.NEVER, state.UNKNOWN
+A_ROW, A_DOING, A_LONG_ROW, A_SHORT_ROW = state.A_ROW, state.A_DOING, state.A_LONG_ROW, state.A_SHORT_ROW
 FLAT, PENDING, OPEN = state.FLAT, state.PENDING, state.OPEN
 REJECTED, EXPIRED = state.REJECTED, state.EXPIRED
 END, SIZE, VALIDITY_OVER = state.END, state.SIZE, state.VALIDITY_OVER
 DONE, ASK_SIZE = state.DONE, state.ASK_SIZE
-ENTRY_ROW, LONG_EXIT_ROW, SHORT_EXIT_ROW = state.A_ENTRY, state.A_LONG_EXIT, state.A_SHORT_EXIT
+_BLOCK = 8
 
-Market, Signals, Log, Queue, Curve = state.Market, state.Signals, state.Log, state.Queue, state.Curve
+
+Market, Log, Queue, Curve = state.Market, state.Log, state.Queue, state.Curve
 
 
 @compiled
-def _bare(market: Any, signals: Any, log: Any, queue: Any, curve: Any) -> Any:
+def _bare(market: Any, signal_row: Any, levels: Any, ahead: Any, log: Any, queue: Any, curve: Any) -> Any:
     return (
         Market(
             bare(market.open),
@@ -39,64 +41,117 @@ def _bare(market: Any, signals: Any, log: Any, queue: Any, curve: Any) -> Any:
             bare(market.step),
             bare(market.session_last),
         ),
-        Signals(bare(signals.row), bare(signals.levels), bare(signals.ahead)),
+        bare(signal_row),
+        bare(levels),
+        bare(ahead),
         Log(bare(log.whole), bare(log.money), bare(log.drops), bare(log.order)),
         Queue(bare(queue.busy), bare(queue.head), bare(queue.here)),
         Curve(bare(curve.realised), bare(curve.unrealised), bare(curve.spans)),
     )
 
 
-@compiled
-def _entry_row(market: Any, signals: Any, y: Any, end: int) -> int:
-    """As `entry_row`, from what was looked up ahead where it is of this setup, armed now and with all its sides."""
-    k = y.armed
-    if k >= 0 and signals.ahead.shape[0] > 0 and signals.row[k] == y.row:
-        whole = (y.p_long_qty > 0.0) == (y.p_long == y.p_long) and (y.p_short_qty > 0.0) == (y.p_short == y.p_short)
-        row = signals.ahead[k, ENTRY_ROW]
-        if whole and row != UNKNOWN:
-            return int(row)
-    return entry_row(market, y, end)  # type: ignore[no-any-return]
+@inlined
+def _touch(high: Any, low: Any, begin: int, end: int, up: float, down: float) -> int:
+    """First row of [begin, end) with High at or above `up` or Low at or below `down`; `end` if there is none."""
+    row = begin
+    while row + _BLOCK <= end:
+        touched = False
+        for i in range(_BLOCK):
+            touched |= (high[row + i] >= up) | (low[row + i] <= down)
+        if touched:
+            break
+        row += _BLOCK
+    while row < end:
+        if high[row] >= up or low[row] <= down:
+            return row
+        row += 1
+    return end
 
 
-@compiled
-def _exit_row(market: Any, signals: Any, r: Any, y: Any) -> int:
-    """As `exit_row`, from what was looked up ahead where it is of this position, opened now."""
-    k = y.armed
-    if k >= 0 and signals.ahead.shape[0] > 0 and signals.ahead[k, ENTRY_ROW] == y.row:
-        row = signals.ahead[k, LONG_EXIT_ROW if y.side > 0 else SHORT_EXIT_ROW]
-        if row != UNKNOWN:
-            return int(row)
-    return exit_row(market, r, y)  # type: ignore[no-any-return]
+@inlined
+def step_of(market: Any, y: Any, row: int) -> int:
+    """Index in the grid of a Symbol's row."""
+    return int(market.step[row + y.shift]) if market.step.shape[0] > 0 else int(row + y.shift)
 
 
-@compiled
-def next_row(market: Any, signals: Any, y: Any, doing: Any, r: Any, s: int) -> int:
+@inlined
+def day_of(market: Any, y: Any, row: int) -> int:
+    """The number of the row's session among its Symbol's; sessions are gone through forwards only."""
+    while market.session_last[y.session] < row:
+        y.session += 1
+    return int(y.session - y.session_first + y.session_base)
+
+
+@inlined
+def last_row(market: Any, y: Any, day: int) -> int:
+    """Last row of the session of that number; NEVER where it is not there yet."""
+    session = max(y.session_first + day - y.session_base, y.session)
+    return int(market.session_last[session]) if session < y.session_end else NEVER
+
+
+@inlined
+def next_row(market: Any, signal_row: Any, y: Any, doing: Any, r: Any, s: int) -> int:
     """The next row after `y.row` on which something happens to Symbol `s`; not under `y.end` if there is none."""
+    signal = signal_row[y.signal] if y.signal < y.signal_end else NEVER
+    row = NEVER
     if doing[s] == OPEN:
-        return _exit_row(market, signals, r, y)  # type: ignore[no-any-return]
-    signal = next_signal(signals, y)
-    if doing[s] == PENDING:
-        end = wait_end(signals, y)
-        row = _entry_row(market, signals, y, end)
-        if row < end:
-            return row  # type: ignore[no-any-return]
-        if y.p_last < signal:
-            if r.tell_expired != 0:
-                return int(y.p_last)
-            doing[s] = FLAT
-    return signal  # type: ignore[no-any-return]
+        forced = NEVER
+        day = day_of(market, y, y.row + 1) if y.row + 1 < y.end else 0
+        if r.exit_at_session_end != 0:
+            forced = last_row(market, y, day)
+        elif r.max_hold > 0:
+            forced = last_row(market, y, max(y.entry_session + r.max_hold - 1, day))
+        end = min(y.end, forced)
+        if y.side > 0:
+            row = _touch(market.high, market.low, y.row + 1, end, y.tp, y.sl)
+        else:
+            row = _touch(market.high, market.low, y.row + 1, end, y.sl, y.tp)
+        if row == end:
+            row = forced
+    elif doing[s] == PENDING:
+        end = min(y.end, signal, y.p_last + 1 if y.p_last != NEVER else NEVER)
+        up = y.p_long if y.p_long_qty > 0.0 else math.inf
+        down = y.p_short if y.p_short_qty > 0.0 else -math.inf
+        row = _touch(market.high, market.low, y.row + 1, end, up, down)
+        if row == end:
+            row = signal
+            if y.p_last < signal:
+                if r.tell_expired != 0:
+                    row = y.p_last
+                else:
+                    doing[s] = FLAT
+    else:
+        row = signal
+    return row
 
 
-@compiled
-def _schedule(market: Any, signals: Any, y: Any, doing: Any, r: Any, queue: Any, s: int) -> None:
+@inlined
+def _looked_up(signal_row: Any, ahead: Any, y: Any, doing: Any, s: int) -> int:
+    """As `next_row`, from what was looked up ahead; UNKNOWN where that supposed something else."""
+    k = y.armed
+    if k < 0 or ahead.shape[0] == 0:
+        return UNKNOWN
+    if doing[s] == OPEN and ahead[k, A_ROW] == y.row:
+        return int(ahead[k, A_LONG_ROW if y.side > 0 else A_SHORT_ROW])
+    if doing[s] == PENDING and ahead[k, A_ROW] != UNKNOWN and signal_row[k] == y.row:
+        has_long, has_short = y.p_long == y.p_long, y.p_short == y.p_short
+        if (y.p_long_qty > 0.0) == has_long and (y.p_short_qty > 0.0) == has_short:
+            doing[s] = ahead[k, A_DOING]
+            return int(ahead[k, A_ROW])
+    return UNKNOWN
+
+
+@inlined
+def _schedule(market: Any, signal_row: Any, ahead: Any, y: Any, doing: Any, r: Any, queue: Any, s: int) -> None:
     """Queue Symbol `s` at the next row after `y.row` on which something happens to it, if there is one."""
-    row = next_row(market, signals, y, doing, r, s)
+    row = _looked_up(signal_row, ahead, y, doing, s)
+    if row == UNKNOWN:
+        row = next_row(market, signal_row, y, doing, r, s)
     if row < y.end:
-        if doing[s] != FLAT:
-            prefetch(market.open, row)
-            prefetch(market.close, row)
-            prefetch(market.high, row)
-            prefetch(market.low, row)
+        prefetch(market.open, row)
+        prefetch(market.close, row)
+        prefetch(market.high, row)
+        prefetch(market.low, row)
         y.row = row
         t = step_of(market, y, row)
         prefetch(market.grid, t)
@@ -110,7 +165,7 @@ def _schedule(market: Any, signals: Any, y: Any, doing: Any, r: Any, queue: Any,
         queue.head[t] = s
 
 
-@compiled
+@inlined
 def _next(queue: Any, t: int, length: int) -> int:
     """First busy timestamp; none is before `t`. `length` if there is none."""
     for word in range(t >> 6, queue.busy.shape[0]):
@@ -119,17 +174,76 @@ def _next(queue: Any, t: int, length: int) -> int:
     return length
 
 
+@inlined
+def leave(market: Any, y: Any, doing: Any, r: Any, log: Any, s: int, row: int) -> bool:
+    """Phase 1 at a row of Symbol `s`, which is in a position: whether it is closed."""
+    day = day_of(market, y, row)
+    last = row == market.session_last[y.session]
+    reason, price = exit_of(
+        y, r, True, market.open[row], market.high[row], market.low[row], market.close[row], last, day
+    )
+    if reason == 0:
+        return False
+    close(y, doing, r, log, s, price, reason, r.time, row + y.bar_base)
+    return True
+
+
+@inlined
+def enter(market: Any, y: Any, doing: Any, r: Any, log: Any, s: int, row: int) -> int:
+    """Phase 2 at a row of Symbol `s`, which has a pending setup. DONE or a question."""
+    day = day_of(market, y, row)
+    last = row == market.session_last[y.session]
+    o, h, lo, c = market.open[row], market.high[row], market.low[row], market.close[row]
+    question = try_entry(y, doing, r, log, s, o, h, lo, c, last, row + y.bar_base, day)
+    if question == DONE:
+        r.nearest_known = 0
+        r.affordable_known = 0
+    return int(question)
+
+
+@inlined
+def take_signal(
+    market: Any, signal_row: Any, levels: Any, y: Any, doing: Any, r: Any, log: Any, s: int, row: int
+) -> int:
+    """Phase 3 at a row of Symbol `s`: its signal is armed, a setup that is over dropped. DONE or a question about `y.signal`."""
+    if doing[s] == OPEN:
+        return DONE
+    while y.signal < y.signal_end and signal_row[y.signal] < row:
+        y.signal += 1  # came while the Symbol was in a position
+    if y.signal < y.signal_end and signal_row[y.signal] == row:
+        k = y.signal
+        if r.size_known != 0:
+            long, short = r.size_long, r.size_short
+            r.size_known = 0
+        else:
+            long, short = size(r, log.money, levels, k, y)
+            if long < 0.0 or short < 0.0:
+                return ASK_SIZE
+        expires = day_of(market, y, row) + r.valid_sessions
+        if arm(y, doing, s, r.time, expires, levels[k], long, short):
+            y.p_last = last_row(market, y, expires)
+            y.armed = k
+        else:
+            drop(r, log, REJECTED, SIZE, s, 0, r.time, r.time)
+        y.signal = k + 1
+    if doing[s] == PENDING and row >= y.p_last:
+        if r.tell_expired != 0:
+            drop(r, log, EXPIRED, VALIDITY_OVER, s, 0, r.time, y.p_setup)
+        doing[s] = FLAT
+    return DONE
+
+
 @compiled
-def start(market: Any, signals: Any, sym: Any, doing: Any, run_: Any, queue: Any, index: Any) -> None:
+def start(market: Any, signal_row: Any, ahead: Any, sym: Any, doing: Any, run_: Any, queue: Any, index: Any) -> None:
     """Queue the Symbols of `index` for the first time in this call; `y.row` is the row before their first."""
     for s in index:
         y = sym[s]
         if doing[s] == PENDING:
             y.p_last = last_row(market, y, y.p_expires)
-        _schedule(market, signals, y, doing, run_[0], queue, s)
+        _schedule(market, signal_row, ahead, y, doing, run_[0], queue, s)
 
 
-@compiled
+@inlined
 def _end_of_time(r: Any, curve: Any) -> None:
     """Keep the curve's spans up at the end of a timestamp."""
     fills = r.entries + r.closed
@@ -142,7 +256,7 @@ def _end_of_time(r: Any, curve: Any) -> None:
         _end_span(r, curve, r.t + 1)
 
 
-@compiled
+@inlined
 def _end_span(r: Any, curve: Any, end: int) -> None:
     curve.realised[r.filled : end] = r.cash + r.carry
     curve.spans[1, r.spans] = end
@@ -151,12 +265,24 @@ def _end_span(r: Any, curve: Any, end: int) -> None:
 
 
 @compiled
-def run(market: Any, signals: Any, sym: Any, doing: Any, run_: Any, log: Any, queue: Any, curve: Any) -> int:
+def run(
+    market: Any,
+    signal_row: Any,
+    levels: Any,
+    ahead: Any,
+    sym: Any,
+    doing: Any,
+    run_: Any,
+    log: Any,
+    queue: Any,
+    curve: Any,
+) -> int:
     """Go on until nothing more happens (DONE) or a question comes up (ASK_*).
 
-    `curve` has room for every distinct timestamp, or is empty; its unrealised pnl is `curve.mark`'s.
+    Signals: `signal_row` (the bar's row, ascending within a Symbol), `levels` (n, 6: long entry, sl, tp, short entry,
+    sl, tp; NaN = absent). `curve` has room for every distinct timestamp, or is empty.
     """
-    market, signals, log, queue, curve = _bare(market, signals, log, queue, curve)
+    market, signal_row, levels, ahead, log, queue, curve = _bare(market, signal_row, levels, ahead, log, queue, curve)
     sym, doing, run_ = bare(sym), bare(doing), bare(run_)
     r = run_[0]
     here = queue.here
@@ -195,85 +321,32 @@ def run(market: Any, signals: Any, sym: Any, doing: Any, run_: Any, log: Any, qu
             for i in range(n):
                 s = here[i]
                 if doing[s] == OPEN:
-                    y = sym[s]
-                    row = y.row
-                    day = day_of(market, y, row)
-                    reason, price = exit_of(
-                        y,
-                        r,
-                        True,
-                        market.open[row],
-                        market.high[row],
-                        market.low[row],
-                        market.close[row],
-                        row == market.session_last[y.session],
-                        day,
-                    )
-                    if reason != 0:
-                        close(y, doing, r, log, s, price, reason, r.time, row + y.bar_base)
+                    leave(market, sym[s], doing, r, log, s, sym[s].row)
             r.phase = 2
 
         if r.phase == 2:
             for i in range(r.i, n):
                 s = here[i]
                 if doing[s] == PENDING:
-                    y = sym[s]
-                    row = y.row
-                    day = day_of(market, y, row)
-                    question = try_entry(
-                        y,
-                        doing,
-                        r,
-                        log,
-                        s,
-                        market.open[row],
-                        market.high[row],
-                        market.low[row],
-                        market.close[row],
-                        row == market.session_last[y.session],
-                        row + y.bar_base,
-                        day,
-                    )
+                    question = enter(market, sym[s], doing, r, log, s, sym[s].row)
                     if question != DONE:
                         r.ask_symbol = s
-                        r.ask_row = row
+                        r.ask_row = sym[s].row
                         r.i = i
                         return question
-                    r.nearest_known = 0
-                    r.affordable_known = 0
             r.phase = 3
             r.i = 0
 
         for i in range(r.i, n):
             s = here[i]
             y = sym[s]
-            if doing[s] != OPEN:
-                while y.signal < y.signal_end and signals.row[y.signal] < y.row:
-                    y.signal += 1  # came while the Symbol was in a position
-                if y.signal < y.signal_end and signals.row[y.signal] == y.row:
-                    k = y.signal
-                    if r.size_known != 0:
-                        long, short = r.size_long, r.size_short
-                        r.size_known = 0
-                    else:
-                        long, short = size(r, log.money, signals.levels, k, y)
-                        if long < 0.0 or short < 0.0:
-                            r.ask_symbol = s
-                            r.ask_signal = k
-                            r.i = i
-                            return ASK_SIZE
-                    expires = day_of(market, y, y.row) + r.valid_sessions
-                    if arm(y, doing, s, r.time, expires, signals.levels[k], long, short):
-                        y.p_last = last_row(market, y, expires)
-                        y.armed = k
-                    else:
-                        drop(r, log, REJECTED, SIZE, s, 0, r.time, r.time)
-                    y.signal = k + 1
-                if doing[s] == PENDING and y.row >= y.p_last:
-                    if r.tell_expired != 0:
-                        drop(r, log, EXPIRED, VALIDITY_OVER, s, 0, r.time, y.p_setup)
-                    doing[s] = FLAT
-            _schedule(market, signals, y, doing, r, queue, s)
+            question = take_signal(market, signal_row, levels, y, doing, r, log, s, y.row)
+            if question != DONE:
+                r.ask_symbol = s
+                r.ask_signal = y.signal
+                r.i = i
+                return question
+            _schedule(market, signal_row, ahead, y, doing, r, queue, s)
         if want_curve:
             _end_of_time(r, curve)
         r.phase = 0

@@ -137,14 +137,16 @@ class Machine:
         """``signals`` with what was looked up ahead, on as many threads; all Symbols have been placed, and are flat."""
         from trading.replay.lookahead import look_ahead
 
-        signals = replace(signals, ahead=np.empty((len(signals.row), 3), np.int64))
-        given, sym, doing = signals.given, self.sym.copy(), self.doing.copy()
+        ahead = np.empty((len(signals.row), 4), np.int64)
+        sym, doing = self.sym.copy(), self.doing.copy()
         sym["signal"], sym["signal_end"] = signals.first[:-1], signals.first[1:]
         in_parts(
-            lambda begin, end: look_ahead(bars.market, given, sym, doing, self.run, begin, end),
+            lambda begin, end: look_ahead(
+                bars.market, signals.row, signals.levels, sym, doing, self.run, begin, end, ahead
+            ),
             edges_by_rows(bars.start, parts),
         )
-        return signals
+        return replace(signals, ahead=ahead)
 
     def advance(self, bars: Bars, index: Ints, signals: SignalArrays, queue: state.Queue, curve: state.Curve) -> None:
         """Run through all ``bars``, into the log of this call and the curve (empty = not asked for).
@@ -156,13 +158,24 @@ class Machine:
         from trading.replay import kernel
 
         self.sym["signal"][index], self.sym["signal_end"][index] = signals.first[:-1], signals.first[1:]
-        market, given = bars.market, signals.given
-        kernel.start(market, given, self.sym, self.doing, self.run, queue, index)
+        market = bars.market
+        kernel.start(market, signals.row, signals.ahead, self.sym, self.doing, self.run, queue, index)
         while True:
-            question = kernel.run(market, given, self.sym, self.doing, self.run, self.log, queue, curve)
+            question = kernel.run(
+                market,
+                signals.row,
+                signals.levels,
+                signals.ahead,
+                self.sym,
+                self.doing,
+                self.run,
+                self.log,
+                queue,
+                curve,
+            )
             if question == state.DONE:
                 return
-            self._answer(question, market, signals)
+            self.answer(question, market, signals)
 
     def finish(self, bars: Bars, curve: state.Curve, parts: int = 1) -> None:
         """Close what is open after the last timestamp; settle the sign of each pnl; mark positions, on as many threads."""
@@ -170,12 +183,16 @@ class Machine:
         from trading.replay.curve import mark
 
         kernel.finish(bars.market, bars.start, self.sym, self.doing, self.run, self.log, curve, bars.ts)
+        self.settle()
         closed = int(self.run[0]["closed"])
-        _settle_signs(self.log, closed, self.config)
         in_parts(
             lambda begin, end: mark(bars.market, self.sym, self.log, closed, curve, begin, end),
             even_edges(len(curve.unrealised), parts),
         )
+
+    def settle(self) -> None:
+        """Settle the sign of each pnl of a finished run."""
+        _settle_signs(self.log, int(self.run[0]["closed"]), self.config)
 
     @property
     def cash(self) -> float:
@@ -193,7 +210,8 @@ class Machine:
             for y in (self.sym[who],)
         )
 
-    def _answer(self, question: int, market: state.Market, signals: SignalArrays) -> None:
+    def answer(self, question: int, market: state.Market, signals: SignalArrays) -> None:
+        """Tell the kernel what it asked (ASK_*), from exact arithmetic."""
         r = self.run[0]
         who = int(r["ask_symbol"])
         y, instrument = self.sym[who], self.instruments[who]
@@ -217,14 +235,17 @@ class Machine:
 
 def _settle_signs(log: state.Log, closed: int, config: ReplayConfig) -> None:
     """A pnl of exactly zero must not read as a win or loss of 1e-14: judge such ones in exact arithmetic."""
+    from trading.replay import rules
+
+    if rules.signs_are_certain(log, closed):
+        return
     qty, raw, price, pnl = (
         log.money[i, :closed] for i in (state.T_QTY, state.T_ENTRY_RAW, state.T_EXIT_RAW, state.T_PNL)
     )
     doubtful = np.flatnonzero((np.abs(pnl) <= 1e-14 * qty * (raw + price)) & (pnl != 0))
-    if len(doubtful):
-        side, reason = (log.whole[i, doubtful] for i in (state.T_SIDE, state.T_REASON))
-        counts, unit = exact_pnl(config, side, qty[doubtful], raw[doubtful], price[doubtful], reason != state.TP)
-        pnl[doubtful] = [float(count * unit) for count in counts]
+    side, reason = (log.whole[i, doubtful] for i in (state.T_SIDE, state.T_REASON))
+    counts, unit = exact_pnl(config, side, qty[doubtful], raw[doubtful], price[doubtful], reason != state.TP)
+    pnl[doubtful] = [float(count * unit) for count in counts]
 
 
 def warm_up() -> None:

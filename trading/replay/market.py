@@ -12,7 +12,7 @@ import polars as pl
 
 from trading.instruments import Instrument
 from trading.replay.contracts import BARS, LEVELS, SIGNALS, check_columns, refuse_bars, refuse_signals
-from trading.replay.state import NEVER, Market, Signals
+from trading.replay.state import NEVER, Market
 from trading.replay.threads import edges_by_rows, even_edges, in_parts, parts_of
 from trading.ticks import exact, round_levels
 
@@ -54,18 +54,13 @@ class SignalArrays:
         row: the bar's row.
         levels: (k, 6) in the order of ``LEVELS``, tick-rounded; NaN = absent.
         first: (symbols + 1,), where a Symbol's signals begin.
-        ahead: (k, 3), see :class:`trading.replay.state.Signals`.
+        ahead: (k, 4), what was looked up ahead, see :mod:`trading.replay.lookahead`. Empty = nothing was.
     """
 
     row: Ints
     levels: Floats
     first: Ints
-    ahead: Ints = field(default_factory=lambda: np.empty((0, 3), np.int64))
-
-    @property
-    def given(self) -> Signals:
-        """As the kernel takes them."""
-        return Signals(self.row, self.levels, self.ahead)
+    ahead: Ints = field(default_factory=lambda: np.empty((0, 4), np.int64))
 
 
 def read_bars(bars: pl.DataFrame, contract: str = "replay.bars") -> Bars:
@@ -190,14 +185,22 @@ class SignalReader:
         bars = self.bars.symbols, self.bars.start, self.bars.ts
         refuse_signals(self.given, self.by, bars, self.instruments, self.contract)
 
-    def read(self, begin: int, end: int, row: Ints, levels: Floats, first: Ints, nans: Ints) -> int:
+    def read(
+        self, begin: int, end: int, row: Ints, levels: Floats, first: Ints, nans: Ints, after: npt.NDArray[np.int32]
+    ) -> int:
         """Rows [begin, end), which are one run's, into the given arrays; an outcome of :mod:`trading.replay.passes`."""
         from trading.replay import passes
 
         outcome: int = passes.read_signals(
             self.owner, self.times, self.columns, begin, end, self.bars.ts, self.bars.start, self.bars.twin,
-            self.ticks, row, levels, first, nans,
+            self.ticks, row, levels, first, nans, after,
         )  # fmt: skip
+        return self.settle(outcome, begin, end, levels)
+
+    def settle(self, outcome: int, begin: int, end: int, levels: Floats) -> int:
+        """What came of reading rows [begin, end), once levels that floats could not round have been rounded otherwise."""
+        from trading.replay import passes
+
         if outcome == passes.OUT_OF_DOMAIN:
             self._round(begin, end, levels)
             if (levels[: end - begin, ::3] <= 0).any():
@@ -228,19 +231,20 @@ def read_signals(signals: pl.DataFrame, bars: Bars, instruments: Sequence[Instru
     m = signals.height
     read = SignalArrays(np.empty(m, np.int64), np.empty((m, 6)), np.zeros(len(bars.symbols) + 1, np.int64))
 
-    def part(begin: int, end: int) -> tuple[int, Ints, Ints]:
+    def part(begin: int, end: int) -> tuple[int, Ints, int]:
         first, nans = np.zeros_like(read.first), np.zeros(1, np.int64)
-        return reader.read(begin, end, read.row[begin:end], read.levels[begin:end], first, nans), first, nans
+        row, levels = read.row[begin:end], read.levels[begin:end]
+        return reader.read(begin, end, row, levels, first, nans, np.empty(0, np.int32)), first, int(nans[0])
 
     def attempt() -> bool:
         owner = reader.owner
         symbols = edges_by_rows(bars.start, parts_of(len(bars.ts)))
-        cuts = np.searchsorted(owner, symbols[1:-1])
+        cuts = np.searchsorted(owner, symbols[1:-1]).tolist()
         if any(0 < cut < m and owner[cut - 1] >= owner[cut] for cut in cuts):
             return False
-        outcomes, firsts, nans = zip(*in_parts(part, [0, *cuts.tolist(), m]), strict=True)
+        outcomes, firsts, nans = zip(*in_parts(part, [0, *cuts, m]), strict=True)
         read.first[:] = sum(firsts)
-        return all(outcome == passes.GOOD for outcome in outcomes) and sum(nans) == reader.absent
+        return set(outcomes) == {passes.GOOD} and sum(nans) == reader.absent
 
     read_or_refuse(attempt, reader)
     return read

@@ -9,6 +9,11 @@ import polars as pl
 Floats = npt.NDArray[np.float64]
 
 SESSIONS_PER_YEAR = 252
+FIGURES = (
+    "final_cash", "net_pnl", "num_trades", "win_rate", "profit_factor", "avg_win", "avg_loss", "expectancy", "sharpe",
+    "max_drawdown", "exposure",
+)  # fmt: skip
+"""What a run is summed up by, in the order of :func:`as_metrics`."""
 
 
 def equity_frame(curve: pl.DataFrame) -> pl.DataFrame:
@@ -27,34 +32,14 @@ def sharpe(
     deviation is zero, or where equity was not positive at the end of a session but the last (a return over it
     would mean nothing).
     """
-    n = len(session_equity)
-    if n < 2:
-        return None
-    levels = np.empty(n + 1)
-    levels[0], levels[1:] = initial_cash, session_equity
-    if levels[:-1].min() <= 0:
-        return None
-    returns = levels[1:] / levels[:-1] - 1.0
-    mean = float(returns.mean())
-    deviation = math.sqrt(float(np.square(returns - mean).sum()) / (n - 1))
-    # equal returns differ in their last bits only
-    if deviation <= 1e-14 * (1.0 + abs(mean)):
-        return None
-    return mean / deviation * math.sqrt(sessions_per_year)
+    from trading.replay import figures
+
+    found = figures.sharpe(np.ascontiguousarray(session_equity, dtype=np.float64), initial_cash, sessions_per_year)
+    return None if math.isnan(found) else float(found)
 
 
-def summarise(
-    pnl: Floats,
-    session_equity: Floats,
-    *,
-    initial_cash: float,
-    final_cash: float,
-    max_drawdown: float,
-    bars_held: int,
-    bars: int,
-    sessions_per_year: int = SESSIONS_PER_YEAR,
-) -> dict[str, float | int | None]:
-    """The metrics of :class:`trading.replay.ReplayResult`.
+def as_metrics(initial_cash: float, figures: Floats) -> dict[str, float | int | None]:
+    """The metrics of :class:`trading.replay.ReplayResult` from a row of :mod:`trading.replay.figures`.
 
     Money in currency, rates as fractions. A trade with pnl > 0 is a win, any other a loss. None where a
     figure has no meaning: win_rate and expectancy without trades, avg_win without wins, avg_loss (zero or
@@ -62,23 +47,5 @@ def summarise(
     as :func:`sharpe` says. max_drawdown is a positive fraction of the running peak of equity at Close;
     exposure is the share of all bars (Symbol and Timestamp) on which their Symbol was held.
     """
-    wins, losses = pnl[pnl > 0], pnl[pnl <= 0]
-    lost = -float(losses.sum())
-    return {
-        "initial_cash": initial_cash,
-        "final_cash": final_cash,
-        "net_pnl": final_cash - initial_cash,
-        "num_trades": len(pnl),
-        "win_rate": len(wins) / len(pnl) if len(pnl) else None,
-        "profit_factor": float(wins.sum()) / lost if lost > 0 else None,
-        "avg_win": _mean(wins),
-        "avg_loss": _mean(losses),
-        "expectancy": _mean(pnl),
-        "sharpe": sharpe(session_equity, initial_cash, sessions_per_year),
-        "max_drawdown": max_drawdown,
-        "exposure": bars_held / bars if bars else 0.0,
-    }
-
-
-def _mean(values: Floats) -> float | None:
-    return float(values.sum()) / len(values) if len(values) else None
+    found = {name: None if math.isnan(value) else value for name, value in zip(FIGURES, figures.tolist(), strict=True)}
+    return {"initial_cash": initial_cash, **found, "num_trades": int(figures[FIGURES.index("num_trades")])}

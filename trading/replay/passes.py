@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from trading.replay.compiled import compiled
+from trading.replay.compiled import compiled, inlined
 
 # outcomes of read_signals
 GOOD, UNSORTED, BAD, OUT_OF_DOMAIN = 0, 1, 2, 3
@@ -89,7 +89,7 @@ def prices_are_good(open_: Any, high: Any, low: Any, close: Any, volume: Any, be
     return True
 
 
-@compiled
+@inlined
 def _first_not_under(values: Any, at: int, end: int, least: Any) -> int:
     """First of the ascending `values` [at, end) that is not under `least`, by steps that double; `end` if there is none."""
     step = 1
@@ -105,7 +105,7 @@ def _first_not_under(values: Any, at: int, end: int, least: Any) -> int:
     return low
 
 
-@compiled
+@inlined
 def _ascend(ts: Any, days: Any, begin: int, end: int) -> bool:
     """Timestamps ascend and sessions do not go back on rows [begin, end)."""
     begin += 1
@@ -123,7 +123,7 @@ def _ascend(ts: Any, days: Any, begin: int, end: int) -> bool:
     return True
 
 
-@compiled
+@inlined
 def _same(values: Any, a: int, b: int, n: int) -> bool:
     """Rows [a, a + n) and [b, b + n) are the same."""
     begin = 0
@@ -221,7 +221,7 @@ def latest(days: Any, steps: Any, first_day: int, out: Any) -> None:
         out[k] = max(out[k], steps[i])
 
 
-@compiled
+@inlined
 def _to_tick(x: float, num: float, den: float, up: bool) -> float:
     """trading.ticks.round_levels of one level within its fast domain."""
     steps = x * den / num if num != 1.0 else x * den
@@ -247,7 +247,7 @@ def _to_tick(x: float, num: float, den: float, up: bool) -> float:
 @compiled
 def read_signals(
     owner: Any, times: Any, columns: Any, begin: int, end: int, ts: Any, starts: Any, twin: Any, ticks: Any, row: Any,
-    levels: Any, first: Any, nans: Any,
+    levels: Any, first: Any, nans: Any, after: Any,
 ) -> int:  # fmt: skip
     """Check signals [begin, end) and read them; GOOD or what is the matter.
 
@@ -258,9 +258,12 @@ def read_signals(
         row, levels: out: the bar's row, and (n, 6) tick-rounded levels.
         first: out: (symbols + 1,) where a Symbol's signals begin.
         nans: out: nans[0] is raised by the number of NaN levels.
+        after: by row of a signal the row of the signal after it, as it was in a call before: a guess to save the search,
+            kept up. Empty = the guess is that it is as far away as the one before.
     """
     long_entry, sl_long, tp_long, short_entry, sl_short, tp_short = columns
     symbols = starts.shape[0] - 1
+    known = after.shape[0] > 0
     before, at, stop, shift, stride, absent = -1, 0, 0, 0, 1, 0
     outside = False
     for i in range(begin, end):
@@ -280,16 +283,16 @@ def read_signals(
         elif times[i] <= times[i - 1]:
             return UNSORTED
         t = times[i]
-        guess = at + stride  # as far from the signal before as that one was
-        if guess < stop and ts[guess] == t:
-            at = guess
-        else:
-            begun = at
-            at = _first_not_under(ts, at, stop, t)
-            stride = at - begun
-        if at == stop or ts[at] != t:
-            # perhaps it comes earlier than the signal before it, which only a sorted frame could exclude
-            return BAD
+        since = at
+        at = after[since] if known else since + stride
+        if not (since <= at < stop and ts[at] == t):
+            at = _first_not_under(ts, since, stop, t)
+            if at == stop or ts[at] != t:
+                # perhaps it comes earlier than the signal before it, which only a sorted frame could exclude
+                return BAD
+            if known:
+                after[since] = at
+        stride = at - since
         k = i - begin
         row[k] = at + shift
         le, sl, tp = long_entry[i], sl_long[i], tp_long[i]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from trading.replay import state
-from trading.replay.compiled import compiled
+from trading.replay.compiled import compiled, inlined
 
 FIXED, PCT, KELLY = state.FIXED, state.PCT, state.KELLY
 QTY, ENTRY_PRICE, ENTRY_FEE = state.T_QTY, state.T_ENTRY_PRICE, state.T_ENTRY_FEE
@@ -23,7 +23,7 @@ _BIG = 2.0**50  # beyond this a count of lots is not known to the unit
 _WHOLE = 2.0**53  # whole numbers under this are exact
 
 
-@compiled
+@inlined
 def _lots(amount: float, error: float) -> Any:
     """Whole lots in `amount` if it is `error` less and `error` more; equal when the floor is certain."""
     low = max(np.floor(amount - error), 0.0)
@@ -33,7 +33,7 @@ def _lots(amount: float, error: float) -> Any:
     return low, high
 
 
-@compiled
+@inlined
 def _settle(low: float, high: float, num: float, den: float, ticks: float) -> Any:
     """Decide between two neighbouring counts of lots in num / den / ticks, all whole numbers, where they are exact."""
     if high == low + 1.0 and num > 0.0:
@@ -45,12 +45,12 @@ def _settle(low: float, high: float, num: float, den: float, ticks: float) -> An
     return low, high
 
 
-@compiled
+@inlined
 def _lots_to_qty(lots: float, y: Any) -> float:
     return float(lots * y.lot_num / y.lot_den)
 
 
-@compiled
+@inlined
 def _size_side(
     r: Any, y: Any, funds: float, funds_error: float, plain: bool, pct: float, pct_error: float, entry: float, sl: float
 ) -> float:
@@ -141,7 +141,7 @@ def _kelly(r: Any, money: Any) -> None:
         r.kelly_error = error
 
 
-@compiled
+@inlined
 def size(r: Any, money: Any, levels: Any, k: int, y: Any) -> Any:
     """(long, short) quantities of signal `k` now; a -1 = too close to call."""
     has_long = levels[k, 0] == levels[k, 0]
@@ -170,7 +170,7 @@ def size(r: Any, money: Any, levels: Any, k: int, y: Any) -> Any:
     return long, short
 
 
-@compiled
+@inlined
 def afford(r: Any, y: Any, qty: float, raw: float) -> float:
     """`qty` cut to buying power, 0 = under min_qty, -1 = too close to call in floats."""
     lot = y.lot_num / y.lot_den

@@ -56,7 +56,7 @@ class ReplayResult:
             ones), unrealised (open positions at their last Close), equity (their sum), drawdown (positive
             fraction of the running peak). The last row is after the closing of what was still open, so it is
             the final cash.
-        metrics: see :func:`trading.replay.metrics.summarise`.
+        metrics: see :func:`trading.replay.metrics.as_metrics`.
     """
 
     trades: pl.DataFrame

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from trading.replay import state
-from trading.replay.compiled import compiled
+from trading.replay.compiled import compiled, inlined
 from trading.replay.quantities import afford
 
 FLAT, PENDING, OPEN = state.FLAT, state.PENDING, state.OPEN
@@ -38,7 +38,7 @@ D_KIND, D_REASON, D_SYMBOL, D_SIDE, D_TIME, D_SETUP = (
 _ULP = 2.3e-16  # one float rounding, relative, rounded up
 
 
-@compiled
+@inlined
 def _add_cash(r: Any, amount: float, turnover: float) -> None:
     """Neumaier's compensated sum; `turnover` bounds the terms that `amount` is a difference of."""
     total = r.cash + amount
@@ -50,13 +50,13 @@ def _add_cash(r: Any, amount: float, turnover: float) -> None:
     r.cash_error += 8.0 * _ULP * turnover
 
 
-@compiled
+@inlined
 def _told(r: Any, log: Any, kind: int) -> None:
     log.order[r.order] = kind
     r.order += 1
 
 
-@compiled
+@inlined
 def drop(r: Any, log: Any, kind: int, reason: int, s: int, side: int, time: int, setup: int) -> None:
     """Log a setup of Symbol `s` that is no more."""
     i = r.drops
@@ -70,7 +70,7 @@ def drop(r: Any, log: Any, kind: int, reason: int, s: int, side: int, time: int,
     _told(r, log, kind)
 
 
-@compiled
+@inlined
 def arm(y: Any, doing: Any, s: int, setup: int, expires: int, level: Any, long: float, short: float) -> bool:
     """Make a sized signal the pending setup of a flat Symbol, whatever was; False if it has no side."""
     doing[s] = FLAT
@@ -90,7 +90,7 @@ def arm(y: Any, doing: Any, s: int, setup: int, expires: int, level: Any, long: 
     return True
 
 
-@compiled
+@inlined
 def _enter(y: Any, doing: Any, r: Any, log: Any, s: int, side: int, qty: float, raw: float, bar: int, day: int) -> None:
     """Fill the pending setup's `side` on the bar and in the session of these numbers."""
     price = raw * (1.0 + side * r.slip)
@@ -120,7 +120,7 @@ def _enter(y: Any, doing: Any, r: Any, log: Any, s: int, side: int, qty: float, 
     _told(r, log, ENTRY)
 
 
-@compiled
+@inlined
 def close(y: Any, doing: Any, r: Any, log: Any, s: int, raw: float, reason: int, time: int, bar: int) -> None:
     """Close the position of Symbol `s` at `raw`, with slippage unless at the target."""
     price = raw if reason == TP else raw * (1.0 - y.side * r.slip)
@@ -158,6 +158,17 @@ def close(y: Any, doing: Any, r: Any, log: Any, s: int, raw: float, reason: int,
 
 
 @compiled
+def signs_are_certain(log: Any, closed: int) -> bool:
+    """Whether floats tell the sign of every pnl: none but an exact 0 is within rounding of it."""
+    money = log.money
+    doubtful = False
+    for i in range(closed):
+        pnl = money[PNL, i]
+        doubtful |= (abs(pnl) <= 1e-14 * money[QTY, i] * (money[ENTRY_RAW, i] + money[EXIT_RAW, i])) & (pnl != 0.0)
+    return not doubtful
+
+
+@inlined
 def _stop_counts(y: Any, r: Any, held: bool, target: bool, o: float, c: float) -> bool:
     """Whether a stop that the bar touched ends the position, before a `target` that it touched too; see fill_order.py."""
     if r.fill_order == PESSIMISTIC:
@@ -170,7 +181,7 @@ def _stop_counts(y: Any, r: Any, held: bool, target: bool, o: float, c: float) -
     return nearer or not target
 
 
-@compiled
+@inlined
 def exit_of(y: Any, r: Any, at_open: bool, o: float, h: float, lo: float, c: float, last: bool, day: int) -> Any:
     """(reason, raw price) of the exit on this bar; reason 0 = none. `at_open`: held since before it."""
     if y.side > 0:
@@ -203,14 +214,14 @@ def exit_of(y: Any, r: Any, at_open: bool, o: float, h: float, lo: float, c: flo
     return 0, 0.0
 
 
-@compiled
+@inlined
 def _reject(y: Any, doing: Any, r: Any, log: Any, s: int, reason: int, side: int) -> int:
     drop(r, log, REJECTED, reason, s, side, r.time, y.p_setup)
     doing[s] = FLAT
     return DONE
 
 
-@compiled
+@inlined
 def try_entry(
     y: Any,
     doing: Any,

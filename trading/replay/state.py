@@ -111,8 +111,9 @@ SYMBOL = np.dtype(
 T_SYMBOL, T_SIDE, T_SETUP, T_ENTRY_TIME, T_EXIT_TIME, T_REASON, T_BARS, T_ENTRY, T_ENTRY_BAR = range(9)
 T_QTY, T_ENTRY_RAW, T_ENTRY_PRICE, T_ENTRY_FEE, T_EXIT_RAW, T_EXIT_PRICE, T_EXIT_FEE, T_PNL = range(8)
 D_KIND, D_REASON, D_SYMBOL, D_SIDE, D_TIME, D_SETUP = range(6)
-# columns of Signals.ahead, and what they hold where nothing was looked up
-A_ENTRY, A_LONG_EXIT, A_SHORT_EXIT = range(3)
+# columns of what was looked up ahead for a signal: the next row on which something happens to its Symbol once it is armed, and
+# what the Symbol does until then; the next row after that if the row is a long entry, or a short one
+A_ROW, A_DOING, A_LONG_ROW, A_SHORT_ROW = range(4)
 UNKNOWN = -1
 
 
@@ -133,20 +134,6 @@ class Market(NamedTuple):
     grid: Any
     step: Any
     session_last: Any
-
-
-class Signals(NamedTuple):
-    """A run's signals, by Symbol and bar.
-
-    Attributes:
-        row: (k,) int64, the bar's row, ascending within a Symbol.
-        levels: (k, 6): long entry, sl, tp, short entry, sl, tp; tick-rounded, NaN = absent.
-        ahead: (k, 3) int64, rows that were looked up ahead, see lookahead.py; UNKNOWN where they were not. Empty = none were.
-    """
-
-    row: Any
-    levels: Any
-    ahead: Any
 
 
 class Log(NamedTuple):
@@ -189,7 +176,10 @@ def fingerprint() -> str:
     folder = Path(__file__).parent
     source = b"".join(
         (folder / f"{name}.py").read_bytes()
-        for name in ("compiled", "quantities", "rules", "search", "kernel", "lookahead", "curve")
+        for name in (
+            *("compiled", "passes", "quantities", "rules", "kernel", "lookahead", "curve"),
+            *("figures", "single_symbol"),
+        )
     )
     return f"code_{zlib.crc32(repr(codes).encode() + source):08x}"
 

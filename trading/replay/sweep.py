@@ -3,9 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
-from operator import itemgetter
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +11,15 @@ import polars as pl
 from trading.instruments import Instrument
 from trading.replay.config import ReplayConfig
 from trading.replay.contracts import check_columns, check_instruments, violation
-from trading.replay.engine import Run, new_curve, sessions_per_year
-from trading.replay.machine import new_log, new_queue, new_run, new_symbols
-from trading.replay.market import Bars, Ints, SignalArrays, SignalReader, read_bars, read_or_refuse, sessions_of
+from trading.replay.engine import sessions_per_year
+from trading.replay.machine import Machine
+from trading.replay.market import Bars, Ints, SignalReader, read_bars, read_or_refuse, sessions_of
+from trading.replay.metrics import FIGURES
+from trading.replay.repeated import Sets, new_runs
 from trading.replay.result import TRADES, trades_frame
 
 SET = pl.Int32()
+_AT_ONCE = 8  # sets that a thread takes from the queue
 METRICS = {
     "set": SET,
     "initial_cash": pl.Float64(),
@@ -79,20 +79,26 @@ def replay_sweep(
     read = read_bars(bars)
     of_symbol = check_instruments(read.symbols, instruments)
     check_columns(signals, "replay.signals", {"set": SET})
-    known = (pl.col("set") >= 0) & (pl.col("set") < len(configs))
-    unknown = signals.with_row_index("row").filter(~known.fill_null(False))
-    if unknown.height:
-        raise violation("replay.signals", "set", f"set must be the index of one of {len(configs)} configs", unknown)
+    _check_sets(signals, len(configs))
     reader = SignalReader(signals, read, of_symbol, by=["set"])
     sessions, ends = sessions_of(read)
     sweep = _Sweep(read, of_symbol, reader, configs, ends, trades)
     read_or_refuse(sweep.attempt, reader)
     return SweepResult(
-        metrics=pl.DataFrame(sweep.metrics, schema=METRICS, orient="row"),
+        metrics=sweep.metrics(),
         sessions=sessions,
         equity=sweep.equity,
-        trades=pl.concat([pl.DataFrame(schema={"set": SET, **TRADES}), *sweep.trades]) if trades else None,
+        trades=sweep.all_trades() if trades else None,
     )
+
+
+def _check_sets(signals: pl.DataFrame, count: int) -> None:
+    sets = signals["set"]
+    lowest, highest = sets.min(), sets.max()
+    if sets.null_count() or (sets.len() and not (lowest >= 0 and highest < count)):  # type: ignore[operator]
+        known = (pl.col("set") >= 0) & (pl.col("set") < count)
+        unknown = signals.with_row_index("row").filter(~known.fill_null(False))
+        raise violation("replay.signals", "set", f"set must be the index of one of {count} configs", unknown)
 
 
 class _Sweep:
@@ -109,55 +115,54 @@ class _Sweep:
     ) -> None:
         self.bars, self.instruments, self.reader, self.configs = bars, instruments, reader, configs
         self.ends, self.with_trades = ends, with_trades
-        self.per_year = sessions_per_year(instruments)
         self.equity = np.empty((len(configs), len(ends)))
-        self.metrics: list[tuple[float | int | None, ...]] = []
-        self.trades: list[pl.DataFrame] = []
+        self.figures = np.empty((len(configs), len(FIGURES)))
+        self.trades: dict[int, pl.DataFrame] = {}
 
     def attempt(self) -> bool:
         """Run all sets; False if the signals are not sorted or not good."""
-        sets = self.reader.frame["set"].to_numpy()
-        if (sets[1:] < sets[:-1]).any():
+        numbers = self.reader.frame["set"].to_numpy()
+        if (numbers[1:] < numbers[:-1]).any():
             return False
-        edges = np.searchsorted(sets, np.arange(len(self.configs) + 1)).tolist()
-        workers = max(1, min(pl.thread_pool_size(), len(self.configs)))
-        queue = iter(range(len(self.configs)))
+        n = len(self.configs)
+        sets = Sets(
+            bars=self.bars,
+            instruments=self.instruments,
+            reader=self.reader,
+            edges=np.searchsorted(numbers, np.arange(n + 1, dtype=numbers.dtype)).astype(np.int64),
+            configs=self.configs,
+            ends=self.ends,
+            per_year=sessions_per_year(self.instruments),
+            equity=self.equity,
+            figures=self.figures,
+        )
+        workers = max(1, min(pl.thread_pool_size(), n))
+        step = max(1, min(_AT_ONCE, n // (4 * workers)))
+        queue = iter(range(0, n, step))
         with ThreadPoolExecutor(workers) as pool:
-            parts = list(pool.map(lambda _: self._work(queue, edges), range(workers)))
-        if any(part is None for part in parts):
-            return False
-        done = sorted((one for part in parts if part is not None for one in part), key=itemgetter(0))
-        self.metrics = [metrics for _, metrics, _, _ in done]
-        self.trades = [trades for _, _, trades, _ in done if trades is not None]
-        return sum(int(nans) for *_, nans in done) == self.reader.absent
+            absent = list(pool.map(lambda _: self._work(sets, queue, step), range(workers)))
+        return None not in absent and sum(filter(None, absent)) == self.reader.absent
 
-    def _work(self, queue: Iterator[int], edges: list[int]) -> list[Any] | None:
-        """Take sets from the queue until there are none; None once one is not good."""
-        from trading.replay import passes
-        from trading.replay.curve import clear
-
-        most = max((end - begin for begin, end in pairwise(edges)), default=0)
-        symbols, points = len(self.bars.symbols), len(self.bars.market.grid)
-        signals = SignalArrays(np.empty(most, np.int64), np.empty((most, 6)), np.zeros(symbols + 1, np.int64))
-        log, events, curve = new_log(most + symbols), new_queue(points, symbols), new_curve(points, most + symbols)
-        nans = np.zeros(1, np.int64)
-        done: list[Any] = []
-        last, records = None, None
-        for i in queue:
-            nans[0] = 0
-            signals.first[:] = 0
-            begin, end = edges[i], edges[i + 1]
-            if self.reader.read(begin, end, signals.row, signals.levels, signals.first, nans) != passes.GOOD:
+    def _work(self, sets: Sets, queue: Iterator[int], step: int) -> int | None:
+        """Take sets from the queue until there are none: how many levels were absent; None once one is not good."""
+        runs = new_runs(sets)
+        for begin in queue:
+            end = min(begin + step, len(self.configs))
+            if not runs.go_through(begin, end, self._keep_trades if self.with_trades else None):
                 return None
-            config = self.configs[i]
-            if config is not last:
-                last, records = config, (new_run(config), new_symbols(self.instruments, config))
-            run = Run(self.bars, self.instruments, signals, config, events, log, curve, records)
-            run.equity_at(self.ends, self.equity[i])
-            trades = None
-            if self.with_trades:
-                trades = trades_frame(run.machine, copy=True).select(pl.lit(i, dtype=SET).alias("set"), pl.all())
-            metrics = (i, *run.metrics(self.equity[i], self.per_year).values())
-            clear(curve, run.spans)
-            done.append((i, metrics, trades, int(nans[0])))
-        return done
+        return runs.absent
+
+    def _keep_trades(self, i: int, machine: Machine) -> None:
+        self.trades[i] = trades_frame(machine, copy=True).select(pl.lit(i, dtype=SET).alias("set"), pl.all())
+
+    def metrics(self) -> pl.DataFrame:
+        """As in :class:`SweepResult`."""
+        cash = [config.initial_cash for config in self.configs]
+        columns = {name: pl.Series(self.figures[:, i]).fill_nan(None) for i, name in enumerate(FIGURES)}
+        frame = pl.DataFrame({"set": range(len(cash)), "initial_cash": pl.Series(cash, dtype=pl.Float64), **columns})
+        return frame.select(pl.col(name).cast(dtype) for name, dtype in METRICS.items())
+
+    def all_trades(self) -> pl.DataFrame:
+        """As in :class:`SweepResult`."""
+        by_set = (self.trades[i] for i in range(len(self.configs)))
+        return pl.concat([pl.DataFrame(schema={"set": SET, **TRADES}), *by_set])

@@ -52,13 +52,13 @@ def test_works_where_nothing_can_be_cached():
 def test_every_kind_of_question_comes_up_and_is_answered(oracle, monkeypatch):
     """The random cases are no test of exactness if floats decide all of them."""
     asked = set()
-    answer = Machine._answer
+    answer = Machine.answer
 
     def note(self, question, *rest):
         asked.add((question, self.config.sizing.mode))
         answer(self, question, *rest)
 
-    monkeypatch.setattr(Machine, "_answer", note)
+    monkeypatch.setattr(Machine, "answer", note)
     for seed in (27, 70, 89, 230, 241, 498):
         replay(*oracle.frames(oracle.random_case(seed)))
     assert {question for question, _ in asked} == {state.ASK_NEAREST, state.ASK_AFFORDABLE, state.ASK_SIZE}

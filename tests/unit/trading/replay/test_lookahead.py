@@ -12,7 +12,7 @@ from trading.replay.fill_order import FILL_ORDERS
 from trading.replay.lookahead import look_ahead
 from trading.replay.machine import Machine, new_log, new_queue
 from trading.replay.market import read_bars, read_signals
-from trading.replay.state import UNKNOWN
+from trading.replay.state import A_LONG_ROW, FLAT, PENDING, T_EXIT_TIME, UNKNOWN
 
 MINUTE, DAY = 60_000_000, 86_400_000_000
 
@@ -58,7 +58,7 @@ def frames(symbol, days, signals):
     return bars, given
 
 
-FLAT = (100, 101, 99, 100)
+QUIET = (100, 101, 99, 100)
 UP = (100, 110, 99, 109)
 DOWN = (100, 101, 90, 91)
 BOTH = (100, 110, 90, 100)
@@ -66,27 +66,38 @@ BRACKET = (105, 95, None, 96, 104, None)
 TIGHT = (105, 99.5, None, 96, 104, None)
 
 
+P, F, NONE = PENDING, FLAT, UNKNOWN
+
+
 @pytest.mark.parametrize(
     ("days", "signals", "config", "ahead"),
     [
-        # row 0 is armed, filled on row 2, stopped on row 4; the signal of row 3 comes while it is held, that of row 4 does not
-        ([[FLAT, FLAT, UP, FLAT, DOWN, DOWN]], [(0, *BRACKET), (3, *BRACKET), (4, *BRACKET)], {}, [(2, 4, UNKNOWN), None, (5, UNKNOWN, 6)]),
-        # not touched before the next signal; short, held to the end of the bars
-        ([[FLAT, FLAT, DOWN, FLAT]], [(0, *BRACKET), (1, *BRACKET)], {}, [(1, UNKNOWN, UNKNOWN), (2, UNKNOWN, 4)]),
+        # armed on row 0, filled on row 2, stopped on row 4; row 3's signal comes while it is held, row 4's does not
+        (
+            [[QUIET, QUIET, UP, QUIET, DOWN, DOWN]],
+            [(0, *BRACKET), (3, *BRACKET), (4, *BRACKET)],
+            {},
+            [(2, P, 4, NONE), None, (5, P, NONE, 6)],
+        ),
+        # another signal takes its place; short, held to the end of the bars
+        ([[QUIET, QUIET, DOWN, QUIET]], [(0, *BRACKET), (1, *BRACKET)], {}, [(1, P, NONE, NONE), (2, P, NONE, 4)]),
+        # filled on the bar of the next signal
+        ([[QUIET, UP, DOWN]], [(0, *BRACKET), (1, *BRACKET)], {}, [(1, P, 2, NONE), None]),
         # forced out at the end of the session
-        ([[FLAT, UP, FLAT, FLAT], [FLAT]], [(0, *BRACKET)], {"exit_at_session_end": True}, [(1, 3, UNKNOWN)]),
-        # its validity is over with its session, or with the next one
-        ([[FLAT, FLAT], [UP, FLAT]], [(0, *BRACKET)], {}, [(2, UNKNOWN, UNKNOWN)]),
-        ([[FLAT, FLAT], [UP, FLAT]], [(0, *BRACKET)], {"valid_sessions": 1}, [(2, 4, UNKNOWN)]),
-        # both sides in one bar: the kernel decides; in and out on one bar: there is nothing to look up
-        ([[FLAT, BOTH, FLAT, DOWN]], [(0, *BRACKET), (2, *BRACKET)], {}, [(1, UNKNOWN, UNKNOWN), (3, UNKNOWN, 4)]),
-        ([[FLAT, UP, FLAT]], [(0, *TIGHT)], {}, [(1, UNKNOWN, UNKNOWN)]),
+        ([[QUIET, UP, QUIET, QUIET], [QUIET]], [(0, *BRACKET)], {"exit_at_session_end": True}, [(1, P, 3, NONE)]),
+        # its validity is over with its session, or with the next one; what comes then is the next signal
+        ([[QUIET, QUIET], [UP, QUIET]], [(0, *BRACKET)], {}, [(4, F, NONE, NONE)]),
+        ([[QUIET, QUIET], [UP, QUIET]], [(0, *BRACKET), (3, *BRACKET)], {}, [(3, F, NONE, NONE), (4, F, NONE, NONE)]),
+        ([[QUIET, QUIET], [UP, QUIET]], [(0, *BRACKET)], {"valid_sessions": 1}, [(2, P, 4, NONE)]),
+        # both sides in one bar: the rules tell which; in and out on one bar: nothing comes after
+        ([[QUIET, BOTH, QUIET, DOWN]], [(0, *BRACKET), (2, *BRACKET)], {}, [(1, P, NONE, NONE), (3, P, NONE, 4)]),
+        ([[QUIET, UP, QUIET]], [(0, *TIGHT)], {}, [(1, P, NONE, NONE)]),
         # one side only
-        ([[FLAT, DOWN, UP, DOWN]], [(0, *BRACKET[:3], None, None, None)], {}, [(2, 3, UNKNOWN)]),
+        ([[QUIET, DOWN, UP, DOWN]], [(0, *BRACKET[:3], None, None, None)], {}, [(2, P, 3, NONE)]),
         # two sessions held
-        ([[FLAT, UP], [FLAT, FLAT], [FLAT]], [(0, *BRACKET)], {"max_hold_sessions": 2}, [(1, 3, UNKNOWN)]),
+        ([[QUIET, UP], [QUIET, QUIET], [QUIET]], [(0, *BRACKET)], {"max_hold_sessions": 2}, [(1, P, 3, NONE)]),
     ],
-)  # fmt: skip
+)
 def test_rows_looked_up(days, signals, config, ahead):
     bars, given = frames("A", days, signals)
     read, instruments = read_bars(bars), [Instrument(symbol="A")]
@@ -94,17 +105,21 @@ def test_rows_looked_up(days, signals, config, ahead):
     machine = Machine.start(settings, read.symbols, instruments)
     machine.place(read, np.arange(1))
     found = machine.look_ahead(read, read_signals(given, read, instruments), 1).ahead
-    assert found.tolist() == [list(rows or (UNKNOWN,) * 3) for rows in ahead]
+    for rows, wanted in zip(found.tolist(), ahead, strict=True):
+        if wanted is None:
+            assert [rows[0], *rows[2:]] == [UNKNOWN] * 3
+        else:
+            assert rows == list(wanted)
 
 
 def test_the_kernel_takes_what_was_looked_up(monkeypatch):
     """Told of an exit one bar late, it exits one bar late: so it does not look for itself."""
-    bars, given = frames("A", [[FLAT, UP, FLAT, DOWN, DOWN, FLAT]], [(0, *BRACKET)])
+    bars, given = frames("A", [[QUIET, UP, QUIET, DOWN, DOWN, QUIET]], [(0, *BRACKET)])
     read, instruments = read_bars(bars), [Instrument(symbol="A")]
 
     def late(*arguments):
         look_ahead(*arguments)
-        arguments[1].ahead[0, 1] += 1
+        arguments[-1][0, A_LONG_ROW] += 1
 
     monkeypatch.setattr("trading.replay.lookahead.look_ahead", late)
     config = ReplayConfig.model_validate({"exit_at_session_end": False})
@@ -112,7 +127,7 @@ def test_the_kernel_takes_what_was_looked_up(monkeypatch):
         Run(
             read, instruments, read_signals(given, read, instruments), config, new_queue(6, 1), new_log(2),
             new_curve(6, 2), ahead=ahead,
-        ).machine.log.whole[4, 0] // MINUTE
+        ).machine.log.whole[T_EXIT_TIME, 0] // MINUTE
         for ahead in (False, True)
     ]  # fmt: skip
     assert exits == [3, 4]

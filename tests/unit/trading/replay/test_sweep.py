@@ -6,8 +6,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from trading.errors import ContractViolation
-from trading.replay import replay, replay_sweep, sweep
-from trading.replay.engine import new_curve
+from trading.replay import ReplayConfig, repeated, replay, replay_sweep
+from trading.replay.contracts import LEVELS
+from trading.replay.machine import Machine, new_log
 
 
 def variants(oracle, seed, n=4):
@@ -21,8 +22,8 @@ def variants(oracle, seed, n=4):
     return bars, pl.concat(parts).sample(fraction=1.0, shuffle=True, seed=seed), configs, instruments
 
 
-def check(oracle, seed):
-    bars, signals, configs, instruments = variants(oracle, seed)
+def check(case, where):
+    bars, signals, configs, instruments = case
     got = replay_sweep(bars, signals, configs, instruments, trades=True)
     assert got.metrics["set"].to_list() == list(range(len(configs)))
     assert got.sessions.to_list() == bars["session"].unique().sort().to_list()
@@ -31,17 +32,127 @@ def check(oracle, seed):
         alone = replay(bars, signals.filter(pl.col("set") == i), config, instruments)
         metrics = got.metrics.row(i, named=True)
         assert metrics.pop("set") == i
-        assert metrics == alone.metrics, f"seed {seed}, set {i}"
+        assert metrics == alone.metrics, f"{where}, set {i}"
         assert_frame_equal(got.trades.filter(pl.col("set") == i).drop("set"), alone.trades, check_exact=True)
         ends = bars.group_by("session").agg(pl.col("Timestamp").max()).sort("session")
         wanted = ends.join(alone.equity, on="Timestamp", how="left", maintain_order="left")["equity"]
-        assert np.array_equal(got.equity[i], wanted.to_numpy()), f"seed {seed}, set {i}"
+        assert np.array_equal(got.equity[i], wanted.to_numpy()), f"{where}, set {i}"
 
 
 @pytest.mark.parametrize("block", range(2))
 def test_each_set_equals_its_replay(oracle, block):
     for seed in range(block * 30, block * 30 + 30):
-        check(oracle, seed)
+        check(variants(oracle, seed), f"seed {seed}")
+
+
+def of_one_symbol(case):
+    bars, signals, configs, instruments = case
+    one = pl.col("Symbol") == bars["Symbol"].max()
+    return bars.filter(one), signals.filter(one), configs, instruments
+
+
+@pytest.mark.parametrize("block", range(2))
+def test_each_set_over_one_symbol_equals_its_replay(oracle, block):
+    """One Symbol is gone through without queue and curve."""
+    for seed in range(1000 + block * 40, 1000 + block * 40 + 40):
+        bars, signals, configs, instruments = variants(oracle, seed)
+        if bars.height:
+            check(of_one_symbol((bars, signals, configs, instruments)), f"seed {seed}")
+
+
+SIZINGS = (
+    {"mode": "risk", "risk_pct": 0.5, "max_pos_pct": 100.0},
+    {"mode": "risk", "risk_pct": 5.0, "max_pos_pct": 400.0},
+    {"mode": "pct_of_equity", "pos_pct": 90.0},
+    {"mode": "fixed", "qty": 3.0, "equity": None},
+    {
+        "mode": "kelly",
+        "lookback": 30,
+        "min_trades": 5,
+        "fraction": 0.5,
+        "min_pct": 0.5,
+        "max_pct": 5.0,
+        "max_pos_pct": 100.0,
+    },
+)
+
+
+def a_walk(seed, sessions=25, length=40, symbols=1):
+    """Random walks long enough for drawdowns within drawdowns, in whole cents, and brackets of some sets on them."""
+    rng = np.random.default_rng(seed)
+    n = sessions * length
+    parts = []
+    for number in range(symbols):
+        close = 50.0 + np.cumsum(rng.integers(-9, 10, n) + rng.choice([-1, 0, 1])) / 100
+        opened = np.concatenate([close[:1], close[:-1]]) + rng.choice([0.0, 0.0, 0.0, 0.25, -0.25], n)
+        reach = rng.integers(0, 8, (2, n)) / 100
+        stamps = np.arange(sessions)[:, None] * 86_400_000_000 + np.arange(length) * 60_000_000
+        prices = {
+            "Open": opened, "High": np.maximum(opened, close) + reach[0], "Low": np.minimum(opened, close) - reach[1],
+            "Close": close,
+        }  # fmt: skip
+        parts.append(
+            pl.DataFrame(
+                {
+                    "Symbol": pl.repeat(f"W{number}", n, eager=True),
+                    "Timestamp": pl.Series(stamps.ravel()).cast(pl.Datetime("us", "UTC")),
+                    **{name: np.round(values, 2) for name, values in prices.items()},
+                    "Volume": np.full(n, 100),
+                    "session": pl.Series(np.repeat(np.arange(sessions), length)).cast(pl.Int32).cast(pl.Date),
+                }
+            )
+        )
+    bars = pl.concat(parts)
+    configs, signals = [], []
+    for number, sizing in enumerate(SIZINGS):
+        configs.append(
+            ReplayConfig.model_validate(
+                {
+                    "sizing": sizing,
+                    "costs": {"fees_bps": rng.choice([0.0, 1.0]), "slippage_bps": rng.choice([0.0, 0.5])},
+                    "exit_at_session_end": bool(rng.integers(2)),
+                    "valid_sessions": int(rng.integers(3)),
+                    "max_hold_sessions": [None, 2][rng.integers(2)],
+                    "max_leverage": float(rng.choice([0.5, 1.0, 4.0])),
+                }
+            )
+        )
+        some = bars.filter(pl.Series(rng.random(bars.height) < 0.2))
+        off, stop, goal = (rng.integers(low, 30, some.height) / 100 for low in (0, 1, 1))
+        long, short = some["Close"] + off, some["Close"] - off
+        target = pl.Series(rng.random(some.height) < 0.8)
+        levels = (long, long - stop, long + goal, short, short + stop, short - goal)
+        signals.append(
+            some.select("Symbol", "Timestamp").with_columns(
+                pl.lit(number, pl.Int32).alias("set"),
+                **{
+                    name: pl.when(target | (not name.startswith("tp"))).then(values)
+                    for name, values in zip(LEVELS, levels, strict=True)
+                },
+            )
+        )
+    return bars, pl.concat(signals), configs, None
+
+
+@pytest.mark.parametrize("symbols", [1, 2])
+def test_long_walks_have_the_drawdown_of_every_close(symbols):
+    for seed in range(6):
+        check(a_walk(seed, symbols=symbols), f"walk {seed}")
+
+
+def test_questions_to_exact_arithmetic_come_up_over_one_symbol(oracle, monkeypatch):
+    asked = set()
+    answer = Machine.answer
+
+    def note(self, question, *rest):
+        asked.add(question)
+        answer(self, question, *rest)
+
+    monkeypatch.setattr(Machine, "answer", note)
+    for seed in range(1000, 1080):
+        bars, signals, configs, instruments = of_one_symbol(variants(oracle, seed))
+        replay_sweep(bars, signals, configs, instruments)
+    assert len(asked) == 3
 
 
 def test_without_trades_there_are_none(oracle):
@@ -113,17 +224,18 @@ def test_a_bar_may_have_a_signal_of_each_set_but_not_two(oracle):
     assert refused.value.rule == "duplicate"
 
 
-def test_memory_is_of_threads_and_not_of_sets(oracle, monkeypatch):
-    """The arrays as long as the bars are made once a thread."""
+@pytest.mark.parametrize("symbols", [1, 2])
+def test_memory_is_of_threads_and_not_of_sets(monkeypatch, symbols):
+    """Whatever is as long as bars or signals is made once a thread."""
     made = []
 
     def note(*size):
         made.append(size)
-        return new_curve(*size)
+        return new_log(*size)
 
-    monkeypatch.setattr(sweep, "new_curve", note)
-    bars, signals, configs, instruments = variants(oracle, 6)
-    many = pl.concat([signals.filter(pl.col("set") == 0).with_columns(set=pl.lit(i, pl.Int32)) for i in range(40)])
-    many = many.sort("set", "Symbol", "Timestamp")
+    monkeypatch.setattr(repeated, "new_log", note)
+    bars, signals, configs, instruments = a_walk(1, sessions=2, symbols=symbols)
+    first = signals.filter(pl.col("set") == 0).sort("Symbol", "Timestamp")
+    many = pl.concat([first.with_columns(set=pl.lit(i, pl.Int32)) for i in range(40)])
     assert replay_sweep(bars, many, configs[:1] * 40, instruments).metrics.height == 40
     assert 1 <= len(made) <= pl.thread_pool_size()
