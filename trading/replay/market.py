@@ -175,15 +175,13 @@ class SignalReader:
         bars = self.bars.symbols, self.bars.start, self.bars.ts
         refuse_signals(self.given, self.by, bars, self.instruments, self.contract)
 
-    def read(
-        self, begin: int, end: int, row: Ints, levels: Floats, first: Ints, nans: Ints, after: npt.NDArray[np.int32]
-    ) -> int:
+    def read(self, begin: int, end: int, row: Ints, levels: Floats, first: Ints, nans: Ints, seen: Any) -> int:
         """Rows [begin, end), which are one run's, into the given arrays; an outcome of :mod:`trading.replay.passes`."""
         from trading.replay import passes
 
         outcome: int = passes.read_signals(
             self.owner, self.times, self.columns, begin, end, self.bars.ts, self.bars.start, self.ticks,
-            row, levels, first, nans, after,
+            row, levels, first, nans, seen,
         )  # fmt: skip
         return self.settle(outcome, begin, end, levels)
 
@@ -223,7 +221,8 @@ def read_signals(signals: pl.DataFrame, bars: Bars, instruments: Sequence[Instru
 
     def attempt() -> bool:
         nans = np.zeros(1, np.int64)
-        outcome = reader.read(0, m, read.row, read.levels, read.first, nans, np.empty(0, np.int32))
+        seen = passes.new_seen(0, len(bars.symbols))
+        outcome = reader.read(0, m, read.row, read.levels, read.first, nans, seen)
         return outcome == passes.GOOD and nans[0] == reader.absent
 
     read_or_refuse(attempt, reader)

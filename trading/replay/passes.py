@@ -5,7 +5,7 @@ No function here calls one of another file, so that numba's disk cache sees ever
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,19 @@ GOOD, UNSORTED, BAD, OUT_OF_DOMAIN = 0, 1, 2, 3
 
 _INLINE = 12  # Arrow string views of up to 12 bytes carry the whole string
 _CHUNK = 256
+
+
+class Seen(NamedTuple):
+    """Where signals stand: their times (microseconds) and the rows of their bars, and where a Symbol's begin."""
+
+    time: Any
+    row: Any
+    first: Any
+
+
+def new_seen(room: int, symbols: int) -> Seen:
+    """Nothing seen, with room for as many signals."""
+    return Seen(np.empty(room, np.int64), np.empty(room, np.int64), np.zeros(symbols + 1, np.int64))
 
 
 @compiled
@@ -235,7 +248,7 @@ def _to_tick(x: float, num: float, den: float, up: bool) -> float:
 @compiled
 def read_signals(
     owner: Any, times: Any, columns: Any, begin: int, end: int, ts: Any, starts: Any, ticks: Any, row: Any, levels: Any,
-    first: Any, nans: Any, after: Any,
+    first: Any, nans: Any, seen: Any,
 ) -> int:  # fmt: skip
     """Check signals [begin, end) and read them; GOOD or what is the matter.
 
@@ -246,13 +259,13 @@ def read_signals(
         row, levels: out: the bar's row, and (n, 6) tick-rounded levels.
         first: out: (symbols + 1,) where a Symbol's signals begin.
         nans: out: nans[0] is raised by the number of NaN levels.
-        after: by row of a signal the row of the signal after it, as it was in a call before: a guess to save the search,
-            kept up. Empty = nothing is guessed.
+        seen: the signals that were read before, to save the search where they stand on the same bars; then those of this
+            call. Of no length: none is looked at.
     """
     long_entry, sl_long, tp_long, short_entry, sl_short, tp_short = columns
     symbols = starts.shape[0] - 1
-    guess = after.shape[0] > 0
     before, at, stop, absent = -1, 0, 0, 0
+    known, known_end = 0, 0
     outside = False
     for i in range(begin, end):
         s = owner[i]
@@ -265,15 +278,16 @@ def read_signals(
                 first[j] = i - begin
             before = s
             at, stop = starts[s], starts[s + 1]
+            known, known_end = seen.first[s], seen.first[s + 1]
             num, den, domain = ticks[s, 0], ticks[s, 1], ticks[s, 2]
         elif times[i] <= times[i - 1]:
             return UNSORTED
         t = times[i]
-        since = at
-        if guess:
-            at = after[at]
-        if not (guess and since <= at < stop and ts[at] == t):
-            at = since
+        while known < known_end and seen.time[known] < t:
+            known += 1
+        if known < known_end and seen.time[known] == t:
+            at = seen.row[known]
+        else:
             step = 1
             while at + step < stop and ts[at + step] < t:
                 step *= 2
@@ -288,8 +302,6 @@ def read_signals(
             if at == stop or ts[at] != t:
                 # perhaps it comes earlier than the signal before it, which only a sorted frame could exclude
                 return BAD
-            if guess:
-                after[since] = at
         k = i - begin
         row[k] = at
         le, sl, tp = long_entry[i], sl_long[i], tp_long[i]
@@ -334,6 +346,10 @@ def read_signals(
         levels[k, 5] = tp
     for j in range(before + 1, symbols + 1):
         first[j] = end - begin
+    if seen.row.shape[0] > 0:
+        seen.time[: end - begin] = times[begin:end]
+        seen.row[: end - begin] = row[: end - begin]
+        seen.first[:] = first
     nans[0] += absent
     return OUT_OF_DOMAIN if outside else GOOD
 
