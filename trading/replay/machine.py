@@ -82,7 +82,7 @@ def _whole(ratio: Fraction) -> tuple[int, int]:
 def new_log(room: int) -> state.Log:
     """A log with room for as many closed trades, and as many dropped setups."""
     return state.Log(
-        np.empty((8, room), np.int64), np.empty((8, room)), np.empty((6, room), np.int64), np.empty(3 * room, np.uint8)
+        np.empty((9, room), np.int64), np.empty((8, room)), np.empty((6, room), np.int64), np.empty(3 * room, np.uint8)
     )
 
 

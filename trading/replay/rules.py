@@ -23,9 +23,9 @@ AMBIGUOUS, GAP_TARGET, GAP_STOP, BUYING_POWER = (
 )
 PESSIMISTIC, OPTIMISTIC, NEAREST_TO_OPEN = state.PESSIMISTIC, state.OPTIMISTIC, state.NEAREST_TO_OPEN
 DONE, ASK_NEAREST, ASK_AFFORDABLE = state.DONE, state.ASK_NEAREST, state.ASK_AFFORDABLE
-SYMBOL, SIDE, SETUP, ENTRY_TIME, EXIT_TIME, REASON, BARS, ENTRY_NUMBER = (
+SYMBOL, SIDE, SETUP, ENTRY_TIME, EXIT_TIME, REASON, BARS, ENTRY_NUMBER, ENTRY_BAR = (
     state.T_SYMBOL, state.T_SIDE, state.T_SETUP, state.T_ENTRY_TIME, state.T_EXIT_TIME, state.T_REASON, state.T_BARS,
-    state.T_ENTRY,
+    state.T_ENTRY, state.T_ENTRY_BAR,
 )  # fmt: skip
 QTY, ENTRY_RAW, ENTRY_PRICE, ENTRY_FEE, EXIT_RAW, EXIT_PRICE, EXIT_FEE, PNL = (
     state.T_QTY, state.T_ENTRY_RAW, state.T_ENTRY_PRICE, state.T_ENTRY_FEE, state.T_EXIT_RAW, state.T_EXIT_PRICE,
@@ -136,6 +136,7 @@ def close(y: Any, doing: Any, r: Any, log: Any, s: int, raw: float, reason: int,
     whole[REASON, i] = reason
     whole[BARS, i] = bar - y.entry_bar + 1
     whole[ENTRY_NUMBER, i] = y.entry
+    whole[ENTRY_BAR, i] = y.entry_bar
     money[QTY, i] = y.qty
     money[ENTRY_RAW, i] = y.entry_raw
     money[ENTRY_PRICE, i] = y.entry_price

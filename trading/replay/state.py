@@ -106,7 +106,7 @@ SYMBOL = np.dtype(
 )
 
 # rows of Log.whole and Log.money, one column a closed trade, in order of exit; of Log.drops, one column a dropped setup
-T_SYMBOL, T_SIDE, T_SETUP, T_ENTRY_TIME, T_EXIT_TIME, T_REASON, T_BARS, T_ENTRY = range(8)
+T_SYMBOL, T_SIDE, T_SETUP, T_ENTRY_TIME, T_EXIT_TIME, T_REASON, T_BARS, T_ENTRY, T_ENTRY_BAR = range(9)
 T_QTY, T_ENTRY_RAW, T_ENTRY_PRICE, T_ENTRY_FEE, T_EXIT_RAW, T_EXIT_PRICE, T_EXIT_FEE, T_PNL = range(8)
 D_KIND, D_REASON, D_SYMBOL, D_SIDE, D_TIME, D_SETUP = range(6)
 
