@@ -347,9 +347,11 @@ def read_signals(
     for j in range(before + 1, symbols + 1):
         first[j] = end - begin
     if seen.row.shape[0] > 0:
-        seen.time[: end - begin] = times[begin:end]
-        seen.row[: end - begin] = row[: end - begin]
-        seen.first[:] = first
+        for k in range(end - begin):
+            seen.time[k] = times[begin + k]
+            seen.row[k] = row[k]
+        for j in range(symbols + 1):
+            seen.first[j] = first[j]
     nans[0] += absent
     return OUT_OF_DOMAIN if outside else GOOD
 

@@ -85,11 +85,17 @@ def _held_until(market: Any, y: Any, r: Any, tally: Any, equity: Any, until: int
             _see(tally, cash + side * (qty * (close_[row] - price)))
 
 
-@inlined
+@compiled
 def _play(
     market: Any, signal_row: Any, levels: Any, sym: Any, doing: Any, run_: Any, log: Any, tally: Any, equity: Any
 ) -> int:
     """Go on to the end of the bars (DONE) or to a question (ASK_*)."""
+    market = Market(
+        bare(market.open), bare(market.high), bare(market.low), bare(market.close), bare(market.grid),
+        bare(market.step), bare(market.session_last),
+    )  # fmt: skip
+    log = Log(bare(log.whole), bare(log.money), bare(log.drops), bare(log.order))
+    signal_row, levels, doing, equity = bare(signal_row), bare(levels), bare(doing), bare(equity)
     y, r = sym[0], run_[0]
     while True:
         row = next_row(market, signal_row, y, doing, r, 0)
@@ -149,16 +155,9 @@ def play_sets(
         sym, doing, run_, tallies: one record each, of the set at hand.
         equity, figures: out: a row a set.
     """
-    market = Market(
-        bare(market.open), bare(market.high), bare(market.low), bare(market.close), bare(market.grid),
-        bare(market.step), bare(market.session_last),
-    )  # fmt: skip
-    log = Log(bare(log.whole), bare(log.money), bare(log.drops), bare(log.order))
     owner, times, columns, ts, starts, ticks = source
     runs, symbols, which = settings
     row, levels, first, nans, seen = signals
-    signal_row, signal_levels = bare(row), bare(levels)
-    doing = bare(doing)
     y, r, tally = sym[0], run_[0], tallies[0]
     while tally.set < end:
         i = tally.set
@@ -177,7 +176,7 @@ def play_sets(
             tally.peak, tally.worst, tally.session = r.cash, 0.0, 0
             tally.stage = TO_PLAY
         if tally.stage == TO_PLAY:
-            question = _play(market, signal_row, signal_levels, sym, doing, run_, log, tally, equity[i])
+            question = _play(market, row, levels, sym, doing, run_, log, tally, equity[i])
             if question != DONE:
                 return int(question)
             tally.stage = TO_SUM_UP
