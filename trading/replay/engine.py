@@ -15,6 +15,7 @@ from trading.replay.market import Bars, Floats, Ints, SignalArrays, read_bars, r
 from trading.replay.metrics import FIGURES, SESSIONS_PER_YEAR, as_metrics, equity_frame
 from trading.replay.result import INSTANT, ReplayResult, fills_frame, rejected_frame, trades_frame
 from trading.replay.state import Curve, Log, Queue
+from trading.replay.threads import parts_of
 
 
 def replay(
@@ -61,6 +62,8 @@ def replay(
         new_log(len(orders.row) + n),
         new_curve(points, len(orders.row) + n),
         fill_order=fill_order,
+        ahead=True,
+        parts=parts_of(len(read.ts)),
     )
     run.complete()
     _, ends = sessions_of(read)
@@ -92,6 +95,8 @@ class Run:
         log: with room for as many trades and as many drops as there are signals and Symbols.
         curve: unrealised all zero.
         records: see :meth:`Machine.start`.
+        ahead: whether to look ahead first, see :mod:`trading.replay.lookahead`.
+        parts: on how many threads.
     """
 
     def __init__(
@@ -105,6 +110,8 @@ class Run:
         curve: Curve,
         records: Any = None,
         fill_order: FillOrder = "pessimistic",
+        ahead: bool = False,
+        parts: int = 1,
     ) -> None:
         self.bars, self.curve = bars, curve
         self.machine = Machine.start(config, bars.symbols, instruments, records)
@@ -112,29 +119,32 @@ class Run:
         self.machine.new_call(log)
         every = np.arange(len(bars.symbols))
         self.machine.place(bars, every)
+        if ahead:
+            signals = self.machine.look_ahead(bars, signals, parts)
         self.machine.advance(bars, every, signals, queue, curve)
-        self.machine.finish(bars, curve)
+        self.machine.finish(bars, curve, parts)
         self.closed, self.spans = int(self.machine.run[0]["closed"]), int(self.machine.run[0]["spans"])
 
     def equity_at(self, steps: Ints, out: Floats) -> Floats:
         """Equity at the timestamps of these indices, which ascend, into ``out``."""
-        from trading.replay import kernel
+        from trading.replay.curve import equity_at
 
-        kernel.equity_at(self.curve, self.spans, self.machine.config.initial_cash, steps, out)
+        equity_at(self.curve, self.spans, self.machine.config.initial_cash, steps, out)
         return out
 
     def complete(self) -> None:
         """Fill in the curve where nothing was held."""
-        from trading.replay import kernel
+        from trading.replay.curve import complete
 
-        kernel.complete(self.curve, self.spans, self.machine.config.initial_cash)
+        complete(self.curve, self.spans, self.machine.config.initial_cash)
 
     def figures(self, session_equity: Floats, per_year: int, out: Floats) -> Floats:
         """The run's figures, see :mod:`trading.replay.figures`, into ``out``."""
-        from trading.replay import figures, kernel
+        from trading.replay import figures
+        from trading.replay.curve import max_drawdown
 
         cash = self.machine.config.initial_cash
-        drawdown = kernel.max_drawdown(self.curve, self.spans, cash)
+        drawdown = max_drawdown(self.curve, self.spans, cash)
         figures.sum_up(
             self.machine.log, self.closed, session_equity, cash, self.machine.cash, drawdown, len(self.bars.ts),
             per_year, out,

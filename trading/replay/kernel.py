@@ -17,7 +17,8 @@ from trading.replay.compiled import bare, compiled, inlined, lowest_bit, prefetc
 from trading.replay.quantities import size
 from trading.replay.rules import arm, close, drop, exit_of, try_entry
 
-NEVER = state.NEVER
+NEVER, UNKNOWN = state.NEVER, state.UNKNOWN
+A_ROW, A_DOING, A_LONG_ROW, A_SHORT_ROW = state.A_ROW, state.A_DOING, state.A_LONG_ROW, state.A_SHORT_ROW
 FLAT, PENDING, OPEN = state.FLAT, state.PENDING, state.OPEN
 REJECTED, EXPIRED = state.REJECTED, state.EXPIRED
 END, SIZE, VALIDITY_OVER = state.END, state.SIZE, state.VALIDITY_OVER
@@ -29,7 +30,7 @@ Market, Log, Queue, Curve = state.Market, state.Log, state.Queue, state.Curve
 
 
 @compiled
-def _bare(market: Any, signal_row: Any, levels: Any, log: Any, queue: Any, curve: Any) -> Any:
+def _bare(market: Any, signal_row: Any, levels: Any, ahead: Any, log: Any, queue: Any, curve: Any) -> Any:
     return (
         Market(
             bare(market.open),
@@ -42,6 +43,7 @@ def _bare(market: Any, signal_row: Any, levels: Any, log: Any, queue: Any, curve
         ),
         bare(signal_row),
         bare(levels),
+        bare(ahead),
         Log(bare(log.whole), bare(log.money), bare(log.drops), bare(log.order)),
         Queue(bare(queue.busy), bare(queue.head), bare(queue.here)),
         Curve(bare(curve.realised), bare(curve.unrealised), bare(curve.spans)),
@@ -66,14 +68,14 @@ def _touch(high: Any, low: Any, begin: int, end: int, up: float, down: float) ->
     return end
 
 
-@compiled
-def _step(market: Any, y: Any, row: int) -> int:
+@inlined
+def step_of(market: Any, y: Any, row: int) -> int:
     """Index in the grid of a Symbol's row."""
     return int(market.step[row + y.shift]) if market.step.shape[0] > 0 else int(row + y.shift)
 
 
 @inlined
-def _day(market: Any, y: Any, row: int) -> int:
+def day_of(market: Any, y: Any, row: int) -> int:
     """The number of the row's session among its Symbol's; sessions are gone through forwards only."""
     while market.session_last[y.session] < row:
         y.session += 1
@@ -81,7 +83,7 @@ def _day(market: Any, y: Any, row: int) -> int:
 
 
 @inlined
-def _last_row(market: Any, y: Any, day: int) -> int:
+def last_row(market: Any, y: Any, day: int) -> int:
     """Last row of the session of that number; NEVER where it is not there yet."""
     session = max(y.session_first + day - y.session_base, y.session)
     return int(market.session_last[session]) if session < y.session_end else NEVER
@@ -94,11 +96,11 @@ def next_row(market: Any, signal_row: Any, y: Any, doing: Any, r: Any, s: int) -
     row = NEVER
     if doing[s] == OPEN:
         forced = NEVER
-        day = _day(market, y, y.row + 1) if y.row + 1 < y.end else 0
+        day = day_of(market, y, y.row + 1) if y.row + 1 < y.end else 0
         if r.exit_at_session_end != 0:
-            forced = _last_row(market, y, day)
+            forced = last_row(market, y, day)
         elif r.max_hold > 0:
-            forced = _last_row(market, y, max(y.entry_session + r.max_hold - 1, day))
+            forced = last_row(market, y, max(y.entry_session + r.max_hold - 1, day))
         end = min(y.end, forced)
         if y.side > 0:
             row = _touch(market.high, market.low, y.row + 1, end, y.tp, y.sl)
@@ -123,17 +125,35 @@ def next_row(market: Any, signal_row: Any, y: Any, doing: Any, r: Any, s: int) -
     return row
 
 
-@compiled
-def _schedule(market: Any, signal_row: Any, y: Any, doing: Any, r: Any, queue: Any, s: int) -> None:
+@inlined
+def _looked_up(signal_row: Any, ahead: Any, y: Any, doing: Any, s: int) -> int:
+    """As `next_row`, from what was looked up ahead; UNKNOWN where that supposed something else."""
+    k = y.armed
+    if k < 0 or ahead.shape[0] == 0:
+        return UNKNOWN
+    if doing[s] == OPEN and ahead[k, A_ROW] == y.row:
+        return int(ahead[k, A_LONG_ROW if y.side > 0 else A_SHORT_ROW])
+    if doing[s] == PENDING and ahead[k, A_ROW] != UNKNOWN and signal_row[k] == y.row:
+        has_long, has_short = y.p_long == y.p_long, y.p_short == y.p_short
+        if (y.p_long_qty > 0.0) == has_long and (y.p_short_qty > 0.0) == has_short:
+            doing[s] = ahead[k, A_DOING]
+            return int(ahead[k, A_ROW])
+    return UNKNOWN
+
+
+@inlined
+def _schedule(market: Any, signal_row: Any, ahead: Any, y: Any, doing: Any, r: Any, queue: Any, s: int) -> None:
     """Queue Symbol `s` at the next row after `y.row` on which something happens to it, if there is one."""
-    row = next_row(market, signal_row, y, doing, r, s)
+    row = _looked_up(signal_row, ahead, y, doing, s)
+    if row == UNKNOWN:
+        row = next_row(market, signal_row, y, doing, r, s)
     if row < y.end:
         prefetch(market.open, row)
         prefetch(market.close, row)
         prefetch(market.high, row)
         prefetch(market.low, row)
         y.row = row
-        t = _step(market, y, row)
+        t = step_of(market, y, row)
         prefetch(market.grid, t)
         word = t >> 6
         bit = np.uint64(1) << np.uint64(t & 63)
@@ -145,7 +165,7 @@ def _schedule(market: Any, signal_row: Any, y: Any, doing: Any, r: Any, queue: A
         queue.head[t] = s
 
 
-@compiled
+@inlined
 def _next(queue: Any, t: int, length: int) -> int:
     """First busy timestamp; none is before `t`. `length` if there is none."""
     for word in range(t >> 6, queue.busy.shape[0]):
@@ -154,29 +174,10 @@ def _next(queue: Any, t: int, length: int) -> int:
     return length
 
 
-@compiled
-def _mark(market: Any, curve: Any, y: Any, until: int) -> None:
-    """Add the position's unrealised pnl to the curve, from its entry to before the timestamp of index `until`."""
-    row = y.entry_bar - y.bar_base
-    close_, unrealised, side, qty, price = market.close, curve.unrealised, y.side, y.qty, y.entry_price
-    t = _step(market, y, row)
-    if row + until - t < y.end and _step(market, y, row + until - t) == until:
-        for i in range(until - t):
-            unrealised[t + i] += side * (qty * (close_[row + i] - price))
-        return
-    while t < until:
-        following = min(until, _step(market, y, row + 1)) if row + 1 < y.end else until
-        value = side * (qty * (close_[row] - price))
-        for i in range(t, following):
-            unrealised[i] += value
-        t = following
-        row += 1
-
-
 @inlined
 def leave(market: Any, y: Any, doing: Any, r: Any, log: Any, s: int, row: int) -> bool:
     """Phase 1 at a row of Symbol `s`, which is in a position: whether it is closed."""
-    day = _day(market, y, row)
+    day = day_of(market, y, row)
     last = row == market.session_last[y.session]
     reason, price = exit_of(
         y, r, True, market.open[row], market.high[row], market.low[row], market.close[row], last, day
@@ -190,7 +191,7 @@ def leave(market: Any, y: Any, doing: Any, r: Any, log: Any, s: int, row: int) -
 @inlined
 def enter(market: Any, y: Any, doing: Any, r: Any, log: Any, s: int, row: int) -> int:
     """Phase 2 at a row of Symbol `s`, which has a pending setup. DONE or a question."""
-    day = _day(market, y, row)
+    day = day_of(market, y, row)
     last = row == market.session_last[y.session]
     o, h, lo, c = market.open[row], market.high[row], market.low[row], market.close[row]
     question = try_entry(y, doing, r, log, s, o, h, lo, c, last, row + y.bar_base, day)
@@ -218,9 +219,10 @@ def take_signal(
             long, short = size(r, log.money, levels, k, y)
             if long < 0.0 or short < 0.0:
                 return ASK_SIZE
-        expires = _day(market, y, row) + r.valid_sessions
+        expires = day_of(market, y, row) + r.valid_sessions
         if arm(y, doing, s, r.time, expires, levels[k], long, short):
-            y.p_last = _last_row(market, y, expires)
+            y.p_last = last_row(market, y, expires)
+            y.armed = k
         else:
             drop(r, log, REJECTED, SIZE, s, 0, r.time, r.time)
         y.signal = k + 1
@@ -232,16 +234,16 @@ def take_signal(
 
 
 @compiled
-def start(market: Any, signal_row: Any, sym: Any, doing: Any, run_: Any, queue: Any, index: Any) -> None:
+def start(market: Any, signal_row: Any, ahead: Any, sym: Any, doing: Any, run_: Any, queue: Any, index: Any) -> None:
     """Queue the Symbols of `index` for the first time in this call; `y.row` is the row before their first."""
     for s in index:
         y = sym[s]
         if doing[s] == PENDING:
-            y.p_last = _last_row(market, y, y.p_expires)
-        _schedule(market, signal_row, y, doing, run_[0], queue, s)
+            y.p_last = last_row(market, y, y.p_expires)
+        _schedule(market, signal_row, ahead, y, doing, run_[0], queue, s)
 
 
-@compiled
+@inlined
 def _end_of_time(r: Any, curve: Any) -> None:
     """Keep the curve's spans up at the end of a timestamp."""
     fills = r.entries + r.closed
@@ -254,7 +256,7 @@ def _end_of_time(r: Any, curve: Any) -> None:
         _end_span(r, curve, r.t + 1)
 
 
-@compiled
+@inlined
 def _end_span(r: Any, curve: Any, end: int) -> None:
     curve.realised[r.filled : end] = r.cash + r.carry
     curve.spans[1, r.spans] = end
@@ -264,14 +266,23 @@ def _end_span(r: Any, curve: Any, end: int) -> None:
 
 @compiled
 def run(
-    market: Any, signal_row: Any, levels: Any, sym: Any, doing: Any, run_: Any, log: Any, queue: Any, curve: Any
+    market: Any,
+    signal_row: Any,
+    levels: Any,
+    ahead: Any,
+    sym: Any,
+    doing: Any,
+    run_: Any,
+    log: Any,
+    queue: Any,
+    curve: Any,
 ) -> int:
     """Go on until nothing more happens (DONE) or a question comes up (ASK_*).
 
     Signals: `signal_row` (the bar's row, ascending within a Symbol), `levels` (n, 6: long entry, sl, tp, short entry,
     sl, tp; NaN = absent). `curve` has room for every distinct timestamp, or is empty.
     """
-    market, signal_row, levels, log, queue, curve = _bare(market, signal_row, levels, log, queue, curve)
+    market, signal_row, levels, ahead, log, queue, curve = _bare(market, signal_row, levels, ahead, log, queue, curve)
     sym, doing, run_ = bare(sym), bare(doing), bare(run_)
     r = run_[0]
     here = queue.here
@@ -309,8 +320,8 @@ def run(
         if r.phase == 1:
             for i in range(n):
                 s = here[i]
-                if doing[s] == OPEN and leave(market, sym[s], doing, r, log, s, sym[s].row) and want_curve:
-                    _mark(market, curve, sym[s], r.t)
+                if doing[s] == OPEN:
+                    leave(market, sym[s], doing, r, log, s, sym[s].row)
             r.phase = 2
 
         if r.phase == 2:
@@ -335,7 +346,7 @@ def run(
                 r.ask_signal = y.signal
                 r.i = i
                 return question
-            _schedule(market, signal_row, y, doing, r, queue, s)
+            _schedule(market, signal_row, ahead, y, doing, r, queue, s)
         if want_curve:
             _end_of_time(r, curve)
         r.phase = 0
@@ -352,57 +363,5 @@ def finish(market: Any, starts: Any, sym: Any, doing: Any, run_: Any, log: Any, 
             y = sym[s]
             row = starts[s + 1] - 1
             close(y, doing, r, log, s, market.close[row], END, ts[row], row + y.bar_base)
-            _mark(market, curve, y, length)
     if r.spans > 0 and curve.spans[1, r.spans - 1] == length:
         curve.realised[length - 1] = r.cash + r.carry
-        curve.unrealised[length - 1] = 0.0
-
-
-@compiled
-def max_drawdown(curve: Any, spans: int, cash: float) -> float:
-    """Greatest 1 - equity / (highest equity so far), from `cash` on."""
-    worst = 0.0
-    peak = cash
-    for k in range(spans):
-        for t in range(curve.spans[0, k], curve.spans[1, k]):
-            equity = curve.realised[t] + curve.unrealised[t]
-            if equity >= peak:
-                peak = equity
-            else:
-                worst = max(worst, 1.0 - equity / peak)
-    return worst
-
-
-@compiled
-def equity_at(curve: Any, spans: int, cash: float, steps: Any, out: Any) -> None:
-    """Equity at the timestamps of these indices, which ascend; `cash` is there before the first span."""
-    k = 0
-    equity = cash
-    for i in range(steps.shape[0]):
-        t = steps[i]
-        while k < spans and curve.spans[1, k] <= t:
-            last = curve.spans[1, k] - 1
-            equity = curve.realised[last] + curve.unrealised[last]
-            k += 1
-        if k < spans and curve.spans[0, k] <= t:
-            out[i] = curve.realised[t] + curve.unrealised[t]
-        else:
-            out[i] = equity
-
-
-@compiled
-def complete(curve: Any, spans: int, cash: float) -> None:
-    """Fill in the realised equity between the spans."""
-    at = 0
-    for k in range(spans):
-        curve.realised[at : curve.spans[0, k]] = cash
-        at = curve.spans[1, k]
-        cash = curve.realised[at - 1]
-    curve.realised[at:] = cash
-
-
-@compiled
-def clear(curve: Any, spans: int) -> None:
-    """Make the curve fit for another run."""
-    for k in range(spans):
-        curve.unrealised[curve.spans[0, k] : curve.spans[1, k]] = 0.0

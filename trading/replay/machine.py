@@ -1,7 +1,7 @@
 """A run's state around the kernel: set up, drive, answer its questions. Shared by replay(), its sweep, and Book."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -13,6 +13,7 @@ from trading.replay import state
 from trading.replay.config import ReplayConfig
 from trading.replay.exact import ExactLedger, exact_pnl, nearest_level
 from trading.replay.market import Bars, Ints, SignalArrays, read_only
+from trading.replay.threads import edges_by_rows, even_edges, in_parts
 from trading.sizing import FixedSizing, KellySizing, PctOfEquitySizing, RiskSizing
 from trading.ticks import exact
 
@@ -120,7 +121,7 @@ class Machine:
         r = self.run[0]
         for name in ("entries", "closed", "drops", "order", "phase", "t", "filled", "spans", "in_span", "fills"):
             r[name] = 0
-        self.sym["entry"] = -1
+        self.sym["entry"] = self.sym["armed"] = -1
         self.absorbed, self.log = 0, log
 
     def place(self, bars: Bars, index: Ints) -> None:
@@ -131,6 +132,21 @@ class Machine:
         sym["shift"][index] = bars.shift
         sym["session"][index] = sym["session_first"][index] = bars.session_first[:-1]
         sym["session_end"][index] = bars.session_first[1:]
+
+    def look_ahead(self, bars: Bars, signals: SignalArrays, parts: int) -> SignalArrays:
+        """``signals`` with what was looked up ahead, on as many threads; all Symbols have been placed, and are flat."""
+        from trading.replay.lookahead import look_ahead
+
+        ahead = np.empty((len(signals.row), 4), np.int64)
+        sym, doing = self.sym.copy(), self.doing.copy()
+        sym["signal"], sym["signal_end"] = signals.first[:-1], signals.first[1:]
+        in_parts(
+            lambda begin, end: look_ahead(
+                bars.market, signals.row, signals.levels, sym, doing, self.run, begin, end, ahead
+            ),
+            edges_by_rows(bars.start, parts),
+        )
+        return replace(signals, ahead=ahead)
 
     def advance(self, bars: Bars, index: Ints, signals: SignalArrays, queue: state.Queue, curve: state.Curve) -> None:
         """Run through all ``bars``, into the log of this call and the curve (empty = not asked for).
@@ -143,21 +159,36 @@ class Machine:
 
         self.sym["signal"][index], self.sym["signal_end"][index] = signals.first[:-1], signals.first[1:]
         market = bars.market
-        kernel.start(market, signals.row, self.sym, self.doing, self.run, queue, index)
+        kernel.start(market, signals.row, signals.ahead, self.sym, self.doing, self.run, queue, index)
         while True:
             question = kernel.run(
-                market, signals.row, signals.levels, self.sym, self.doing, self.run, self.log, queue, curve
+                market,
+                signals.row,
+                signals.levels,
+                signals.ahead,
+                self.sym,
+                self.doing,
+                self.run,
+                self.log,
+                queue,
+                curve,
             )
             if question == state.DONE:
                 return
             self.answer(question, market, signals)
 
-    def finish(self, bars: Bars, curve: state.Curve) -> None:
-        """Close what is open after the last timestamp; settle the sign of each pnl."""
+    def finish(self, bars: Bars, curve: state.Curve, parts: int = 1) -> None:
+        """Close what is open after the last timestamp; settle the sign of each pnl; mark positions, on as many threads."""
         from trading.replay import kernel
+        from trading.replay.curve import mark
 
         kernel.finish(bars.market, bars.start, self.sym, self.doing, self.run, self.log, curve, bars.ts)
         self.settle()
+        closed = int(self.run[0]["closed"])
+        in_parts(
+            lambda begin, end: mark(bars.market, self.sym, self.log, closed, curve, begin, end),
+            even_edges(len(curve.unrealised), parts),
+        )
 
     def settle(self) -> None:
         """Settle the sign of each pnl of a finished run."""
@@ -226,13 +257,13 @@ def warm_up() -> None:
 
     prices, times, days, steps = (read_only(np.empty(0, kind)) for kind in (np.float64, np.int64, np.int32, np.int32))
     start, none = np.zeros(1, np.int64), np.empty(0, np.int64)
-    passes.boundaries(read_only(np.empty((0, 2), np.uint64)), none)
-    passes.order_is_good(times, days, start, none)
-    passes.prices_are_good(prices, prices, prices, prices, times)
-    passes.session_ends(days, start, none, np.zeros(1, np.int64))
+    passes.boundaries(read_only(np.empty((0, 2), np.uint64)), 0, 0, none)
+    passes.order_is_good(times, days, start, 0, 0, none)
+    passes.prices_are_good(prices, prices, prices, prices, times, 0, 0)
+    passes.session_ends(days, start, none, none, np.zeros(1, np.int64))
     market = state.Market(prices, prices, prices, prices, times, steps, times)
     machine = Machine.start(ReplayConfig(), [], [])
     machine.new_call(new_log(0))
     signals = SignalArrays(none, np.empty((0, 6)), start)
     curve = state.Curve(np.empty(0), np.empty(0), np.empty((2, 0), np.int64))
-    machine.advance(Bars([], start, times, days, market, start, none), none, signals, new_queue(0, 0), curve)
+    machine.advance(Bars([], start, times, days, market, start, none, none), none, signals, new_queue(0, 0), curve)

@@ -2,9 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, NoReturn
 
@@ -15,13 +13,13 @@ import polars as pl
 from trading.instruments import Instrument
 from trading.replay.contracts import BARS, LEVELS, SIGNALS, check_columns, refuse_bars, refuse_signals
 from trading.replay.state import NEVER, Market
+from trading.replay.threads import edges_by_rows, even_edges, in_parts, parts_of
 from trading.ticks import exact, round_levels
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 _MOST_RUNS = 1 << 16
-_WORTH_A_THREAD = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,7 @@ class Bars:
         market: what the kernel reads.
         session_first: (m + 1,), where a Symbol's sessions begin in ``market.session_last``.
         shift: (m,), what to add to a row for its place in ``market.step``.
+        twin: (m,), a Symbol before with the same timestamps and sessions, or the Symbol itself.
     """
 
     symbols: list[str]
@@ -44,6 +43,7 @@ class Bars:
     market: Market
     session_first: Ints
     shift: Ints
+    twin: Ints
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,13 @@ class SignalArrays:
         row: the bar's row.
         levels: (k, 6) in the order of ``LEVELS``, tick-rounded; NaN = absent.
         first: (symbols + 1,), where a Symbol's signals begin.
+        ahead: (k, 4), what was looked up ahead, see :mod:`trading.replay.lookahead`. Empty = nothing was.
     """
 
     row: Ints
     levels: Floats
     first: Ints
+    ahead: Ints = field(default_factory=lambda: np.empty((0, 4), np.int64))
 
 
 def read_bars(bars: pl.DataFrame, contract: str = "replay.bars") -> Bars:
@@ -74,24 +76,32 @@ def read_bars(bars: pl.DataFrame, contract: str = "replay.bars") -> Bars:
     if any(frame.null_count().row(0)):
         refuse_bars(frame, contract)
     ts, days = column(frame["Timestamp"]), column(frame["session"])
-    o, h, lo, c = (column(frame[name]) for name in ("Open", "High", "Low", "Close"))
+    prices = tuple(column(frame[name]) for name in ("Open", "High", "Low", "Close"))
     volume = column(frame["Volume"])
-    with ThreadPoolExecutor(1) if len(ts) > _WORTH_A_THREAD else nullcontext() as pool:
-        prices = pool.submit(passes.prices_are_good, o, h, lo, c, volume) if pool else None
-        start = _starts(frame["Symbol"])
-        symbols: list[str] = frame["Symbol"].gather(start[:-1]).to_list()
-        twin = np.empty(len(symbols), np.int64)
-        ascending = all(a < b for a, b in pairwise(symbols))
-        good = ascending and passes.order_is_good(ts, days, start, twin)
-        good &= prices.result() if prices else passes.prices_are_good(o, h, lo, c, volume)
-    if not good:
+    n = len(ts)
+    parts = parts_of(n)
+    views = _views(frame["Symbol"])
+
+    def look(begin: int, end: int) -> tuple[Ints | None, bool]:
+        return _boundaries(views, begin, end), passes.prices_are_good(*prices, volume, begin, end)
+
+    looked = in_parts(look, even_edges(n, parts))
+    start = _starts(frame["Symbol"], [found for found, _ in looked])
+    symbols: list[str] = frame["Symbol"].gather(start[:-1]).to_list()
+    twin = np.empty(len(symbols), np.int64)
+    good = all(good for _, good in looked) and all(a < b for a, b in pairwise(symbols))
+    if not good or not all(
+        in_parts(
+            lambda begin, end: passes.order_is_good(ts, days, start, begin, end, twin), edges_by_rows(start, parts)
+        )
+    ):
         refuse_bars(frame, contract)
     first = np.zeros(len(symbols) + 1, np.int64)
-    last = np.empty(passes.session_ends(days, start, np.empty(0, np.int64), first), np.int64)
+    last = np.empty(passes.session_ends(days, start, twin, np.empty(0, np.int64), first), np.int64)
     if len(last):
-        passes.session_ends(days, start, last, first)
+        passes.session_ends(days, start, twin, last, first)
     grid, step, shift = _grid(ts, start, twin)
-    return Bars(symbols, start, ts, days, Market(o, h, lo, c, grid, step, read_only(last)), first, shift)
+    return Bars(symbols, start, ts, days, Market(*prices, grid, step, read_only(last)), first, shift, twin)
 
 
 def sessions_of(bars: Bars) -> tuple[pl.Series, Ints]:
@@ -124,7 +134,7 @@ def with_session_flags(bars: Bars, flags: npt.NDArray[np.bool_]) -> Bars:
             last.append(NEVER)
         first.append(len(last))
     market = bars.market._replace(session_last=read_only(np.array(last, np.int64)))
-    return Bars(bars.symbols, bars.start, bars.ts, bars.days, market, np.array(first, np.int64), bars.shift)
+    return replace(bars, market=market, session_first=np.array(first, np.int64))
 
 
 class SignalReader:
@@ -180,8 +190,8 @@ class SignalReader:
         from trading.replay import passes
 
         outcome: int = passes.read_signals(
-            self.owner, self.times, self.columns, begin, end, self.bars.ts, self.bars.start, self.ticks,
-            row, levels, first, nans, seen,
+            self.owner, self.times, self.columns, begin, end, self.bars.ts, self.bars.start, self.bars.twin,
+            self.ticks, row, levels, first, nans, seen,
         )  # fmt: skip
         return self.settle(outcome, begin, end, levels)
 
@@ -219,11 +229,22 @@ def read_signals(signals: pl.DataFrame, bars: Bars, instruments: Sequence[Instru
     m = signals.height
     read = SignalArrays(np.empty(m, np.int64), np.empty((m, 6)), np.zeros(len(bars.symbols) + 1, np.int64))
 
+    nothing = passes.new_seen(0, len(bars.symbols))
+
+    def part(begin: int, end: int) -> tuple[int, Ints, int]:
+        first, nans = np.zeros_like(read.first), np.zeros(1, np.int64)
+        row, levels = read.row[begin:end], read.levels[begin:end]
+        return reader.read(begin, end, row, levels, first, nans, nothing), first, int(nans[0])
+
     def attempt() -> bool:
-        nans = np.zeros(1, np.int64)
-        seen = passes.new_seen(0, len(bars.symbols))
-        outcome = reader.read(0, m, read.row, read.levels, read.first, nans, seen)
-        return outcome == passes.GOOD and nans[0] == reader.absent
+        owner = reader.owner
+        symbols = edges_by_rows(bars.start, parts_of(len(bars.ts)))
+        cuts = np.searchsorted(owner, symbols[1:-1]).tolist()
+        if any(0 < cut < m and owner[cut - 1] >= owner[cut] for cut in cuts):
+            return False
+        outcomes, firsts, nans = zip(*in_parts(part, [0, *cuts, m]), strict=True)
+        read.first[:] = sum(firsts)
+        return set(outcomes) == {passes.GOOD} and sum(nans) == reader.absent
 
     read_or_refuse(attempt, reader)
     return read
@@ -252,22 +273,30 @@ def read_only(array: Any) -> Any:
 
 def _views(series: pl.Series) -> Any:
     """(n, 2) uint64: the Arrow string views of a String column of one chunk, without a copy."""
+    if not series.len():
+        return read_only(np.empty((0, 2), np.uint64))
     arrow: Any = series.to_arrow(compat_level=pl.CompatLevel.newest())
     words = np.frombuffer(arrow.buffers()[1], np.uint64)[2 * arrow.offset : 2 * (arrow.offset + len(arrow))]
     return read_only(words.reshape(-1, 2))
 
 
-def _starts(names: pl.Series) -> Ints:
-    """First rows of the runs of equal Symbols, and the number of rows."""
+def _boundaries(views: Any, begin: int, end: int) -> Ints | None:
+    """See :func:`trading.replay.passes.boundaries`; None where there are too many."""
     from trading.replay import passes
 
+    found = np.empty(_MOST_RUNS, np.int64)
+    count = passes.boundaries(views, begin, end, found)
+    return found[:count] if count >= 0 else None
+
+
+def _starts(names: pl.Series, boundaries: list[Ints | None]) -> Ints:
+    """First rows of the runs of equal Symbols, and the number of rows; they begin at row 0 and at some of the boundaries."""
     n = names.len()
     if n == 0:
         return np.zeros(1, np.int64)
-    found = np.empty(_MOST_RUNS, np.int64)
-    count = passes.boundaries(_views(names), found)
-    if count >= 0:
-        starts = np.concatenate([[0], found[:count]])
+    known = [found for found in boundaries if found is not None]
+    if len(known) == len(boundaries):
+        starts = np.concatenate([[0], *known])
         # longer strings may have other views and yet be equal
         firsts = names.gather(starts)
         starts = starts[(firsts != firsts.shift(1)).fill_null(True).to_numpy()]

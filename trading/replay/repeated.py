@@ -89,7 +89,8 @@ class SharedCashRuns:
         return int(self._nans[0])
 
     def go_through(self, begin: int, end: int, then: Callable[[int, Machine], None] | None = None) -> bool:
-        from trading.replay import kernel, passes
+        from trading.replay import passes
+        from trading.replay.curve import clear
 
         sets, signals = self._sets, self._signals
         last, records = None, None
@@ -104,7 +105,7 @@ class SharedCashRuns:
             run = Run(sets.bars, sets.instruments, signals, config, self._queue, self._log, self._curve, records)
             run.equity_at(sets.ends, sets.equity[i])
             run.figures(sets.equity[i], sets.per_year, sets.figures[i])
-            kernel.clear(self._curve, run.spans)
+            clear(self._curve, run.spans)
             if then is not None:
                 then(i, run.machine)
         return True
@@ -160,7 +161,7 @@ class SingleSymbolRuns:
 
         sets, signals, tally = self._sets, self._signals, self._tally[0]
         reader, market = sets.reader, sets.bars.market
-        source = reader.owner, reader.times, reader.columns, sets.bars.ts, sets.bars.start, reader.ticks
+        source = reader.owner, reader.times, reader.columns, sets.bars.ts, sets.bars.start, sets.bars.twin, reader.ticks
         room = signals.row, signals.levels, signals.first, self._nans, self._seen
         asked = -1  # the set that the machine's ledger is of
         while True:

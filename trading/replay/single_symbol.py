@@ -147,7 +147,7 @@ def play_sets(
     they may be played. SIGNS: a pnl too near to zero, to be settled.
 
     Args:
-        source: the frame's owner, times and columns, and of the bars ts, starts and ticks, as
+        source: the frame's owner, times and columns, and of the bars ts, starts, twin and ticks, as
             :func:`trading.replay.passes.read_signals` takes them.
         settings: records of runs and Symbols that have not begun, and the index among them of each set.
         edges: where the rows of each set begin, and their number.
@@ -155,7 +155,7 @@ def play_sets(
         sym, doing, run_, tallies: one record each, of the set at hand.
         equity, figures: out: a row a set.
     """
-    owner, times, columns, ts, starts, ticks = source
+    owner, times, columns, ts, starts, twin, ticks = source
     runs, symbols, which = settings
     row, levels, first, nans, seen = signals
     y, r, tally = sym[0], run_[0], tallies[0]
@@ -164,7 +164,7 @@ def play_sets(
         if tally.stage == TO_READ:
             tally.stage = TO_BEGIN
             tally.outcome = read_signals(
-                owner, times, columns, edges[i], edges[i + 1], ts, starts, ticks, row, levels, first, nans, seen
+                owner, times, columns, edges[i], edges[i + 1], ts, starts, twin, ticks, row, levels, first, nans, seen
             )
             if tally.outcome != GOOD:
                 return NOT_READ

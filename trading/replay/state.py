@@ -76,6 +76,8 @@ SYMBOL = np.dtype(
         ("row", "i8"),
         ("shift", "i8"),
         ("next", "i8"),
+        # which of this call's signals the pending setup, or the position, came of; -1 = it came of none of them
+        ("armed", "i8"),
         # pending setup; a quantity of 0 is an absent side, a NaN target none; p_last = row after which it is over
         ("p_setup", "i8"),
         ("p_expires", "i8"),
@@ -109,6 +111,10 @@ SYMBOL = np.dtype(
 T_SYMBOL, T_SIDE, T_SETUP, T_ENTRY_TIME, T_EXIT_TIME, T_REASON, T_BARS, T_ENTRY, T_ENTRY_BAR = range(9)
 T_QTY, T_ENTRY_RAW, T_ENTRY_PRICE, T_ENTRY_FEE, T_EXIT_RAW, T_EXIT_PRICE, T_EXIT_FEE, T_PNL = range(8)
 D_KIND, D_REASON, D_SYMBOL, D_SIDE, D_TIME, D_SETUP = range(6)
+# columns of what was looked up ahead for a signal: the next row on which something happens to its Symbol once it is armed, and
+# what the Symbol does until then; the next row after that if the row is a long entry, or a short one
+A_ROW, A_DOING, A_LONG_ROW, A_SHORT_ROW = range(4)
+UNKNOWN = -1
 
 
 class Market(NamedTuple):
@@ -170,7 +176,10 @@ def fingerprint() -> str:
     folder = Path(__file__).parent
     source = b"".join(
         (folder / f"{name}.py").read_bytes()
-        for name in ("compiled", "passes", "quantities", "rules", "kernel", "figures", "single_symbol")
+        for name in (
+            *("compiled", "passes", "quantities", "rules", "kernel", "lookahead", "curve"),
+            *("figures", "single_symbol"),
+        )
     )
     return f"code_{zlib.crc32(repr(codes).encode() + source):08x}"
 
