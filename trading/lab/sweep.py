@@ -5,7 +5,9 @@ replayed once. Sets go through in chunks; what stays of each is one row of metri
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,7 +102,7 @@ def run_sweep(
 
     Args:
         bars: as for :func:`trading.replay.replay`.
-        signals_of: called once for each distinct set of strategy parameters.
+        signals_of: called once for each distinct set of strategy parameters, by several threads at once.
         instruments: by Symbol; None = the defaults.
         sessions_per_year: annualises the Sharpe ratios of windows; the replay's own takes its calendar's.
         progress: called after each chunk.
@@ -120,7 +122,6 @@ def run_sweep(
         lost=np.zeros(shape),
         sessions_per_year=sessions_per_year,
     )
-    closes = bars.select("Symbol", "Timestamp", "session")
     same_as, heights = np.zeros(count, dtype=np.int32), np.zeros(count, dtype=np.int64)
     rows: dict[int, pl.DataFrame] = {}
     done = 0
@@ -135,9 +136,9 @@ def run_sweep(
                 ),
                 [trials.variants[number].replay for number in numbers],
                 instruments,
-                trades=True,
+                by_session=True,
             )
-            _keep(figures, numbers, found, closes)
+            _keep(figures, numbers, found)
             rows.update(zip(numbers, found.metrics.drop("set").iter_slices(1), strict=True))
         for number in repeated:
             first = int(same_as[number])
@@ -173,9 +174,7 @@ def _chunks(
     chunk: _Chunk = []
     repeated: list[int] = []
     held = 0
-    for numbers in _by_parameters(trials.variants):
-        signals = signals_of(trials.variants[numbers[0]]).select(*SIGNAL_COLUMNS)
-        content = _digest(signals)
+    for numbers, signals, content in _with_signals(trials, signals_of):
         for number in numbers:
             key = (content, canonical_json(trials.variants[number].replay.model_dump(mode="json")))
             same_as[number] = first_of.setdefault(key, number)
@@ -192,6 +191,24 @@ def _chunks(
         yield chunk, repeated
 
 
+def _with_signals(trials: Trials, signals_of: SignalSource) -> Iterator[tuple[list[int], pl.DataFrame, str]]:
+    """Sets of the same strategy parameters, their signals, and a digest of these; the next ones are made meanwhile."""
+
+    def made(numbers: list[int]) -> tuple[list[int], pl.DataFrame, str]:
+        signals = signals_of(trials.variants[numbers[0]]).select(*SIGNAL_COLUMNS)
+        return numbers, signals, _digest(signals)
+
+    workers = pl.thread_pool_size()
+    making: deque[Future[tuple[list[int], pl.DataFrame, str]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for numbers in _by_parameters(trials.variants):
+            making.append(pool.submit(made, numbers))
+            if len(making) > workers:
+                yield making.popleft().result()
+        while making:
+            yield making.popleft().result()
+
+
 def _by_parameters(variants: Sequence[Variant]) -> Iterable[list[int]]:
     """Numbers of the sets with the same strategy parameters, in order of the first one."""
     groups: dict[str, list[int]] = {}
@@ -206,18 +223,10 @@ def _digest(signals: pl.DataFrame) -> str:
     return hashlib.sha256(ordered.hash_rows(seed=0).to_numpy().tobytes()).hexdigest()
 
 
-def _keep(figures: SessionFigures, numbers: list[int], found: SweepResult, closes: pl.DataFrame) -> None:
+def _keep(figures: SessionFigures, numbers: list[int], found: SweepResult) -> None:
     """What stays of a chunk."""
+    assert found.by_session is not None
     figures.equity[numbers] = found.equity
-    assert found.trades is not None
-    pnl = pl.col("pnl")
-    summed = (
-        found.trades.join(
-            closes, left_on=["Symbol", "exit_time"], right_on=["Symbol", "Timestamp"], how="left", maintain_order="left"
-        )
-        .group_by("set", "session", maintain_order=True)
-        .agg(trades=pl.len(), won=pnl.filter(pnl > 0).sum(), lost=-pnl.filter(pnl <= 0).sum())
-    )
-    at = (np.array(numbers)[summed["set"].to_numpy()], figures.sessions.search_sorted(summed["session"]).to_numpy())
-    for kept, name in ((figures.trades, "trades"), (figures.won, "won"), (figures.lost, "lost")):
-        kept[at] = summed[name].to_numpy()
+    figures.trades[numbers] = found.by_session.trades
+    figures.won[numbers] = found.by_session.won
+    figures.lost[numbers] = found.by_session.lost

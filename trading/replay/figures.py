@@ -7,7 +7,7 @@ from trading.replay import state
 from trading.replay.compiled import compiled
 from trading.replay.metrics import FIGURES
 
-PNL, BARS = state.T_PNL, state.T_BARS
+PNL, BARS, ENTRY_BAR = state.T_PNL, state.T_BARS, state.T_ENTRY_BAR
 (
     FINAL_CASH, NET_PNL, NUM_TRADES, WIN_RATE, PROFIT_FACTOR, AVG_WIN, AVG_LOSS, EXPECTANCY, SHARPE, MAX_DRAWDOWN,
     EXPOSURE,
@@ -85,3 +85,17 @@ def sum_up(
     out[SHARPE] = sharpe(levels, cash, per_year)
     out[MAX_DRAWDOWN] = drawdown
     out[EXPOSURE] = held / bars if bars > 0 else 0.0
+
+
+@compiled
+def by_session(log: Any, closed: int, days: Any, first_day: int, place: Any, trades: Any, won: Any, lost: Any) -> None:
+    """Add a finished run's trades to sums by the session of their exit; `place` has the index of each day."""
+    for i in range(closed):
+        row = log.whole[ENTRY_BAR, i] + log.whole[BARS, i] - 1
+        session = place[days[row] - first_day]
+        pnl = log.money[PNL, i]
+        trades[session] += 1
+        if pnl > 0.0:
+            won[session] += pnl
+        else:
+            lost[session] -= pnl

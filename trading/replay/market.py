@@ -185,15 +185,13 @@ class SignalReader:
         bars = self.bars.symbols, self.bars.start, self.bars.ts
         refuse_signals(self.given, self.by, bars, self.instruments, self.contract)
 
-    def read(
-        self, begin: int, end: int, row: Ints, levels: Floats, first: Ints, nans: Ints, after: npt.NDArray[np.int32]
-    ) -> int:
+    def read(self, begin: int, end: int, row: Ints, levels: Floats, first: Ints, nans: Ints, seen: Any) -> int:
         """Rows [begin, end), which are one run's, into the given arrays; an outcome of :mod:`trading.replay.passes`."""
         from trading.replay import passes
 
         outcome: int = passes.read_signals(
             self.owner, self.times, self.columns, begin, end, self.bars.ts, self.bars.start, self.bars.twin,
-            self.ticks, row, levels, first, nans, after,
+            self.ticks, row, levels, first, nans, seen,
         )  # fmt: skip
         return self.settle(outcome, begin, end, levels)
 
@@ -231,10 +229,12 @@ def read_signals(signals: pl.DataFrame, bars: Bars, instruments: Sequence[Instru
     m = signals.height
     read = SignalArrays(np.empty(m, np.int64), np.empty((m, 6)), np.zeros(len(bars.symbols) + 1, np.int64))
 
+    nothing = passes.new_seen(0, len(bars.symbols))
+
     def part(begin: int, end: int) -> tuple[int, Ints, int]:
         first, nans = np.zeros_like(read.first), np.zeros(1, np.int64)
         row, levels = read.row[begin:end], read.levels[begin:end]
-        return reader.read(begin, end, row, levels, first, nans, np.empty(0, np.int32)), first, int(nans[0])
+        return reader.read(begin, end, row, levels, first, nans, nothing), first, int(nans[0])
 
     def attempt() -> bool:
         owner = reader.owner

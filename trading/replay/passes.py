@@ -5,7 +5,7 @@ No function here calls one of another file, so that numba's disk cache sees ever
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,19 @@ _INLINE = 12  # Arrow string views of up to 12 bytes carry the whole string
 _CHUNK = (
     1024  # rows checked between two looks at the outcome; slices of it, as their indices are known not to be negative
 )
+
+
+class Seen(NamedTuple):
+    """Where signals stand: their times (microseconds) and the rows of their bars, and where a Symbol's begin."""
+
+    time: Any
+    row: Any
+    first: Any
+
+
+def new_seen(room: int, symbols: int) -> Seen:
+    """Nothing seen, with room for as many signals."""
+    return Seen(np.empty(room, np.int64), np.empty(room, np.int64), np.zeros(symbols + 1, np.int64))
 
 
 @compiled
@@ -247,7 +260,7 @@ def _to_tick(x: float, num: float, den: float, up: bool) -> float:
 @compiled
 def read_signals(
     owner: Any, times: Any, columns: Any, begin: int, end: int, ts: Any, starts: Any, twin: Any, ticks: Any, row: Any,
-    levels: Any, first: Any, nans: Any, after: Any,
+    levels: Any, first: Any, nans: Any, seen: Any,
 ) -> int:  # fmt: skip
     """Check signals [begin, end) and read them; GOOD or what is the matter.
 
@@ -258,13 +271,13 @@ def read_signals(
         row, levels: out: the bar's row, and (n, 6) tick-rounded levels.
         first: out: (symbols + 1,) where a Symbol's signals begin.
         nans: out: nans[0] is raised by the number of NaN levels.
-        after: by row of a signal the row of the signal after it, as it was in a call before: a guess to save the search,
-            kept up. Empty = the guess is that it is as far away as the one before.
+        seen: the signals that were read before, to save the search where they stand on the same bars; then those of this
+            call. Of no length: the guess is that a signal is as far from the one before as that was from its own.
     """
     long_entry, sl_long, tp_long, short_entry, sl_short, tp_short = columns
     symbols = starts.shape[0] - 1
-    known = after.shape[0] > 0
     before, at, stop, shift, stride, absent = -1, 0, 0, 0, 1, 0
+    known, known_end = 0, 0
     outside = False
     for i in range(begin, end):
         s = owner[i]
@@ -279,19 +292,23 @@ def read_signals(
             at = starts[twin[s]]
             shift = starts[s] - at
             stop = starts[s + 1] - shift
+            known, known_end = seen.first[s], seen.first[s + 1]
             num, den, domain = ticks[s, 0], ticks[s, 1], ticks[s, 2]
         elif times[i] <= times[i - 1]:
             return UNSORTED
         t = times[i]
         since = at
-        at = after[since] if known else since + stride
-        if not (since <= at < stop and ts[at] == t):
-            at = _first_not_under(ts, since, stop, t)
-            if at == stop or ts[at] != t:
-                # perhaps it comes earlier than the signal before it, which only a sorted frame could exclude
-                return BAD
-            if known:
-                after[since] = at
+        while known < known_end and seen.time[known] < t:
+            known += 1
+        if known < known_end and seen.time[known] == t:
+            at = seen.row[known] - shift
+        else:
+            at = since + stride
+            if not (at < stop and ts[at] == t):
+                at = _first_not_under(ts, since, stop, t)
+                if at == stop or ts[at] != t:
+                    # perhaps it comes earlier than the signal before it, which only a sorted frame could exclude
+                    return BAD
         stride = at - since
         k = i - begin
         row[k] = at + shift
@@ -337,5 +354,11 @@ def read_signals(
         levels[k, 5] = tp
     for j in range(before + 1, symbols + 1):
         first[j] = end - begin
+    if seen.row.shape[0] > 0:
+        for k in range(end - begin):
+            seen.time[k] = times[begin + k]
+            seen.row[k] = row[k]
+        for j in range(symbols + 1):
+            seen.first[j] = first[j]
     nans[0] += absent
     return OUT_OF_DOMAIN if outside else GOOD

@@ -73,11 +73,13 @@ class SharedCashRuns:
     """Of any number of Symbols, by the queue of their events."""
 
     def __init__(self, sets: Sets) -> None:
+        from trading.replay import passes
+
         self._sets = sets
         points, symbols, most = len(sets.bars.market.grid), len(sets.bars.symbols), sets.most
         self._signals = SignalArrays(np.empty(most, np.int64), np.empty((most, 6)), np.zeros(symbols + 1, np.int64))
         self._nans = np.zeros(1, np.int64)
-        self._after = np.zeros(len(sets.bars.ts), np.int32)
+        self._seen = passes.new_seen(most, len(sets.bars.symbols))
         self._log = new_log(most + symbols)
         self._queue = new_queue(points, symbols)
         self._curve = new_curve(points, most + symbols)
@@ -94,7 +96,7 @@ class SharedCashRuns:
         last, records = None, None
         for i in range(begin, end):
             rows = int(sets.edges[i]), int(sets.edges[i + 1])
-            outcome = sets.reader.read(*rows, signals.row, signals.levels, signals.first, self._nans, self._after)
+            outcome = sets.reader.read(*rows, signals.row, signals.levels, signals.first, self._nans, self._seen)
             if outcome != passes.GOOD:
                 return False
             config = sets.configs[i]
@@ -113,13 +115,14 @@ class SingleSymbolRuns:
     """Of one Symbol, which need neither queue nor curve, nor Python between two sets."""
 
     def __init__(self, sets: Sets) -> None:
+        from trading.replay import passes
         from trading.replay.single_symbol import TALLY
 
         self._sets = sets
         most = sets.most
         self._signals = SignalArrays(np.empty(most, np.int64), np.empty((most, 6)), np.zeros(2, np.int64))
         self._nans = np.zeros(1, np.int64)
-        self._after = np.zeros(len(sets.bars.ts), np.int32)
+        self._seen = passes.new_seen(most, len(sets.bars.symbols))
         self._log = new_log(most + 1)
         self._tally = np.zeros(1, TALLY)
         self._settings = self._of_configs()
@@ -159,7 +162,7 @@ class SingleSymbolRuns:
         sets, signals, tally = self._sets, self._signals, self._tally[0]
         reader, market = sets.reader, sets.bars.market
         source = reader.owner, reader.times, reader.columns, sets.bars.ts, sets.bars.start, sets.bars.twin, reader.ticks
-        room = signals.row, signals.levels, signals.first, self._nans, self._after
+        room = signals.row, signals.levels, signals.first, self._nans, self._seen
         asked = -1  # the set that the machine's ledger is of
         while True:
             why = single_symbol.play_sets(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from trading.replay import state
-from trading.replay.compiled import bare, compiled, inlined
+from trading.replay.compiled import bare, compiled, inlined, prefetch
 from trading.replay.figures import sum_up
 from trading.replay.kernel import enter, leave, next_row, take_signal
 from trading.replay.passes import GOOD, read_signals
@@ -17,6 +17,8 @@ from trading.replay.rules import close, signs_are_certain
 from trading.replay.state import Log, Market
 
 FLAT, PENDING, OPEN, END, DONE = state.FLAT, state.PENDING, state.OPEN, state.END, state.DONE
+
+_AHEAD = 2  # signals; the bars of the one that many ahead are fetched from memory
 
 # why play_sets stopped, beside DONE and ASK_*; and what is to be done next with the set at hand
 NOT_READ, SIGNS = 11, 12
@@ -60,20 +62,40 @@ def _held_until(market: Any, y: Any, r: Any, tally: Any, equity: Any, until: int
     while market.session_last[tally.session] < until:
         equity[tally.session] = cash + side * (qty * (close_[market.session_last[tally.session]] - price))
         tally.session += 1
+    peak, first = tally.peak, y.entry_bar
+    if first >= until:
+        return
     # such a Close lies between stop and target
     best = cash + side * (qty * (y.tp - price))
     least = cash + side * (qty * (y.sl - price))
-    if best < tally.peak and 1.0 - least / tally.peak <= tally.worst:
+    if best < peak and 1.0 - least / peak <= tally.worst:
         return
-    for row in range(y.entry_bar, until):
-        _see(tally, cash + side * (qty * (close_[row] - price)))
+    low = high = side * close_[first]
+    for row in range(first + 1, until):
+        low = min(low, side * close_[row])
+        high = max(high, side * close_[row])
+    best = cash + side * (qty * (side * high - price))
+    least = cash + side * (qty * (side * low - price))
+    if 1.0 - least / max(best, peak) <= tally.worst:
+        tally.peak = max(best, peak)
+    elif best < peak:
+        tally.worst = 1.0 - least / peak
+    else:
+        for row in range(first, until):
+            _see(tally, cash + side * (qty * (close_[row] - price)))
 
 
-@inlined
+@compiled
 def _play(
     market: Any, signal_row: Any, levels: Any, sym: Any, doing: Any, run_: Any, log: Any, tally: Any, equity: Any
 ) -> int:
     """Go on to the end of the bars (DONE) or to a question (ASK_*)."""
+    market = Market(
+        bare(market.open), bare(market.high), bare(market.low), bare(market.close), bare(market.grid),
+        bare(market.step), bare(market.session_last),
+    )  # fmt: skip
+    log = Log(bare(log.whole), bare(log.money), bare(log.drops), bare(log.order))
+    signal_row, levels, doing, equity = bare(signal_row), bare(levels), bare(doing), bare(equity)
     y, r = sym[0], run_[0]
     while True:
         row = next_row(market, signal_row, y, doing, r, 0)
@@ -99,6 +121,13 @@ def _play(
             r.ask_signal = y.signal
             return int(question)
         y.row = row
+        if y.signal + _AHEAD < y.signal_end:
+            soon = signal_row[y.signal + _AHEAD]
+            prefetch(market.open, soon)
+            prefetch(market.high, soon)
+            prefetch(market.low, soon)
+            prefetch(market.close, soon)
+            prefetch(market.grid, soon)
     if doing[0] == OPEN:
         _held_until(market, y, r, tally, equity, y.end - 1)
         close(y, doing, r, log, 0, market.close[y.end - 1], END, market.grid[y.end - 1], y.end - 1)
@@ -122,27 +151,20 @@ def play_sets(
             :func:`trading.replay.passes.read_signals` takes them.
         settings: records of runs and Symbols that have not begun, and the index among them of each set.
         edges: where the rows of each set begin, and their number.
-        signals: room for those of one set: row, levels, first, nans, after.
+        signals: room for those of one set: row, levels, first, nans, seen.
         sym, doing, run_, tallies: one record each, of the set at hand.
         equity, figures: out: a row a set.
     """
-    market = Market(
-        bare(market.open), bare(market.high), bare(market.low), bare(market.close), bare(market.grid),
-        bare(market.step), bare(market.session_last),
-    )  # fmt: skip
-    log = Log(bare(log.whole), bare(log.money), bare(log.drops), bare(log.order))
     owner, times, columns, ts, starts, twin, ticks = source
     runs, symbols, which = settings
-    row, levels, first, nans, after = signals
-    signal_row, signal_levels = bare(row), bare(levels)
-    doing = bare(doing)
+    row, levels, first, nans, seen = signals
     y, r, tally = sym[0], run_[0], tallies[0]
     while tally.set < end:
         i = tally.set
         if tally.stage == TO_READ:
             tally.stage = TO_BEGIN
             tally.outcome = read_signals(
-                owner, times, columns, edges[i], edges[i + 1], ts, starts, twin, ticks, row, levels, first, nans, after
+                owner, times, columns, edges[i], edges[i + 1], ts, starts, twin, ticks, row, levels, first, nans, seen
             )
             if tally.outcome != GOOD:
                 return NOT_READ
@@ -154,7 +176,7 @@ def play_sets(
             tally.peak, tally.worst, tally.session = r.cash, 0.0, 0
             tally.stage = TO_PLAY
         if tally.stage == TO_PLAY:
-            question = _play(market, signal_row, signal_levels, sym, doing, run_, log, tally, equity[i])
+            question = _play(market, row, levels, sym, doing, run_, log, tally, equity[i])
             if question != DONE:
                 return int(question)
             tally.stage = TO_SUM_UP

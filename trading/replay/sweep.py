@@ -17,6 +17,7 @@ from trading.replay.market import Bars, Ints, SignalReader, read_bars, read_or_r
 from trading.replay.metrics import FIGURES
 from trading.replay.repeated import Sets, new_runs
 from trading.replay.result import TRADES, trades_frame
+from trading.replay.session_sums import SessionSums, TradesBySession
 
 SET = pl.Int32()
 _AT_ONCE = 8  # sets that a thread takes from the queue
@@ -47,12 +48,14 @@ class SweepResult:
         equity: (n, m) float64, equity at the last timestamp of each session.
         trades: set (Int32), then the columns of :attr:`ReplayResult.trades`, in order of (set, exit_time, Symbol);
             None unless asked for.
+        by_session: None unless asked for.
     """
 
     metrics: pl.DataFrame
     sessions: pl.Series
     equity: npt.NDArray[np.float64]
     trades: pl.DataFrame | None
+    by_session: TradesBySession | None
 
 
 def replay_sweep(
@@ -62,6 +65,7 @@ def replay_sweep(
     instruments: Mapping[str, Instrument] | None = None,
     *,
     trades: bool = False,
+    by_session: bool = False,
 ) -> SweepResult:
     """Replay every set of ``signals`` over the same ``bars``; each gives exactly what :func:`replay` gives.
 
@@ -72,6 +76,7 @@ def replay_sweep(
         configs: one a set.
         instruments: as for :func:`replay`, for all sets.
         trades: also return the trades of every set.
+        by_session: also sum them up by set and session.
 
     Raises:
         ContractViolation: bars or signals break their contract, or ``set`` names no config.
@@ -82,13 +87,18 @@ def replay_sweep(
     _check_sets(signals, len(configs))
     reader = SignalReader(signals, read, of_symbol, by=["set"])
     sessions, ends = sessions_of(read)
-    sweep = _Sweep(read, of_symbol, reader, configs, ends, trades)
+    sweep = _Sweep(read, of_symbol, reader, configs, ends)
+    if trades:
+        sweep.trades = {}
+    if by_session:
+        sweep.sums = SessionSums.of(read, sessions, len(configs))
     read_or_refuse(sweep.attempt, reader)
     return SweepResult(
         metrics=sweep.metrics(),
         sessions=sessions,
         equity=sweep.equity,
-        trades=sweep.all_trades() if trades else None,
+        trades=None if sweep.trades is None else sweep.all_trades(sweep.trades),
+        by_session=None if sweep.sums is None else sweep.sums.found,
     )
 
 
@@ -111,13 +121,13 @@ class _Sweep:
         reader: SignalReader,
         configs: Sequence[ReplayConfig],
         ends: Ints,
-        with_trades: bool,
     ) -> None:
-        self.bars, self.instruments, self.reader, self.configs = bars, instruments, reader, configs
-        self.ends, self.with_trades = ends, with_trades
+        self.bars, self.instruments, self.reader, self.configs, self.ends = bars, instruments, reader, configs, ends
         self.equity = np.empty((len(configs), len(ends)))
         self.figures = np.empty((len(configs), len(FIGURES)))
-        self.trades: dict[int, pl.DataFrame] = {}
+        # what is asked for besides
+        self.trades: dict[int, pl.DataFrame] | None = None
+        self.sums: SessionSums | None = None
 
     def attempt(self) -> bool:
         """Run all sets; False if the signals are not sorted or not good."""
@@ -146,14 +156,17 @@ class _Sweep:
     def _work(self, sets: Sets, queue: Iterator[int], step: int) -> int | None:
         """Take sets from the queue until there are none: how many levels were absent; None once one is not good."""
         runs = new_runs(sets)
+        then = None if self.trades is None and self.sums is None else self._keep
         for begin in queue:
-            end = min(begin + step, len(self.configs))
-            if not runs.go_through(begin, end, self._keep_trades if self.with_trades else None):
+            if not runs.go_through(begin, min(begin + step, len(self.configs)), then):
                 return None
         return runs.absent
 
-    def _keep_trades(self, i: int, machine: Machine) -> None:
-        self.trades[i] = trades_frame(machine, copy=True).select(pl.lit(i, dtype=SET).alias("set"), pl.all())
+    def _keep(self, i: int, machine: Machine) -> None:
+        if self.trades is not None:
+            self.trades[i] = trades_frame(machine, copy=True).select(pl.lit(i, dtype=SET).alias("set"), pl.all())
+        if self.sums is not None:
+            self.sums.add(i, machine)
 
     def metrics(self) -> pl.DataFrame:
         """As in :class:`SweepResult`."""
@@ -162,7 +175,7 @@ class _Sweep:
         frame = pl.DataFrame({"set": range(len(cash)), "initial_cash": pl.Series(cash, dtype=pl.Float64), **columns})
         return frame.select(pl.col(name).cast(dtype) for name, dtype in METRICS.items())
 
-    def all_trades(self) -> pl.DataFrame:
+    def all_trades(self, trades: dict[int, pl.DataFrame]) -> pl.DataFrame:
         """As in :class:`SweepResult`."""
-        by_set = (self.trades[i] for i in range(len(self.configs)))
+        by_set = (trades[i] for i in range(len(self.configs)))
         return pl.concat([pl.DataFrame(schema={"set": SET, **TRADES}), *by_set])

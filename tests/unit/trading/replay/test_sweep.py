@@ -22,9 +22,30 @@ def variants(oracle, seed, n=4):
     return bars, pl.concat(parts).sample(fraction=1.0, shuffle=True, seed=seed), configs, instruments
 
 
+def check_sums(bars, got):
+    """The trades by session are those of the frame of trades."""
+    exits = got.trades.join(
+        bars.select("Symbol", "session", exit_time="Timestamp"), on=["Symbol", "exit_time"], how="left"
+    ).with_columns(
+        place=pl.col("session").replace_strict(dict(zip(got.sessions, range(len(got.sessions)), strict=True)))
+    )
+    wanted = [np.zeros(got.equity.shape) for _ in range(3)]
+    for number, place, pnl in exits.select("set", "place", "pnl").iter_rows():
+        wanted[0][number, place] += 1
+        wanted[1 if pnl > 0 else 2][number, place] += abs(pnl)
+    sums = got.by_session
+    assert np.array_equal(sums.trades, wanted[0])
+    assert sums.won == pytest.approx(wanted[1])
+    assert sums.lost == pytest.approx(wanted[2])
+
+
 def check(case, where):
     bars, signals, configs, instruments = case
-    got = replay_sweep(bars, signals, configs, instruments, trades=True)
+    got = replay_sweep(bars, signals, configs, instruments, trades=True, by_session=True)
+    bare = replay_sweep(bars, signals, configs, instruments)
+    assert_frame_equal(bare.metrics, got.metrics, check_exact=True)
+    assert np.array_equal(bare.equity, got.equity)
+    check_sums(bars, got)
     assert got.metrics["set"].to_list() == list(range(len(configs)))
     assert got.sessions.to_list() == bars["session"].unique().sort().to_list()
     assert got.equity.shape == (len(configs), got.sessions.len())
@@ -157,13 +178,15 @@ def test_questions_to_exact_arithmetic_come_up_over_one_symbol(oracle, monkeypat
 
 def test_without_trades_there_are_none(oracle):
     bars, signals, configs, instruments = variants(oracle, 6)
-    assert replay_sweep(bars, signals, configs, instruments).trades is None
+    got = replay_sweep(bars, signals, configs, instruments)
+    assert got.trades is None and got.by_session is None
 
 
 def test_no_sets(oracle):
     bars, signals, _, instruments = variants(oracle, 6)
-    got = replay_sweep(bars, signals.clear(), [], instruments, trades=True)
+    got = replay_sweep(bars, signals.clear(), [], instruments, trades=True, by_session=True)
     assert got.metrics.height == got.trades.height == 0
+    assert got.by_session.won.shape == got.equity.shape
     assert got.equity.shape == (0, got.sessions.len())
 
 
