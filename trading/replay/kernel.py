@@ -142,16 +142,23 @@ def _looked_up(signal_row: Any, ahead: Any, y: Any, doing: Any, s: int) -> int:
 
 
 @inlined
-def _schedule(market: Any, signal_row: Any, ahead: Any, y: Any, doing: Any, r: Any, queue: Any, s: int) -> None:
+def _schedule(
+    market: Any, signal_row: Any, levels: Any, ahead: Any, y: Any, doing: Any, r: Any, queue: Any, s: int
+) -> None:
     """Queue Symbol `s` at the next row after `y.row` on which something happens to it, if there is one."""
     row = _looked_up(signal_row, ahead, y, doing, s)
     if row == UNKNOWN:
         row = next_row(market, signal_row, y, doing, r, s)
     if row < y.end:
-        prefetch(market.open, row)
-        prefetch(market.close, row)
-        prefetch(market.high, row)
-        prefetch(market.low, row)
+        if doing[s] == FLAT:
+            prefetch(levels, 6 * y.signal)
+            prefetch(levels, 6 * y.signal + 5)
+            prefetch(ahead, 4 * y.signal)
+        else:
+            prefetch(market.open, row)
+            prefetch(market.close, row)
+            prefetch(market.high, row)
+            prefetch(market.low, row)
         y.row = row
         t = step_of(market, y, row)
         prefetch(market.grid, t)
@@ -234,13 +241,15 @@ def take_signal(
 
 
 @compiled
-def start(market: Any, signal_row: Any, ahead: Any, sym: Any, doing: Any, run_: Any, queue: Any, index: Any) -> None:
+def start(
+    market: Any, signal_row: Any, levels: Any, ahead: Any, sym: Any, doing: Any, run_: Any, queue: Any, index: Any
+) -> None:
     """Queue the Symbols of `index` for the first time in this call; `y.row` is the row before their first."""
     for s in index:
         y = sym[s]
         if doing[s] == PENDING:
             y.p_last = last_row(market, y, y.p_expires)
-        _schedule(market, signal_row, ahead, y, doing, run_[0], queue, s)
+        _schedule(market, signal_row, levels, ahead, y, doing, run_[0], queue, s)
 
 
 @inlined
@@ -346,7 +355,7 @@ def run(
                 r.ask_signal = y.signal
                 r.i = i
                 return question
-            _schedule(market, signal_row, ahead, y, doing, r, queue, s)
+            _schedule(market, signal_row, levels, ahead, y, doing, r, queue, s)
         if want_curve:
             _end_of_time(r, curve)
         r.phase = 0

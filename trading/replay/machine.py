@@ -159,7 +159,7 @@ class Machine:
 
         self.sym["signal"][index], self.sym["signal_end"][index] = signals.first[:-1], signals.first[1:]
         market = bars.market
-        kernel.start(market, signals.row, signals.ahead, self.sym, self.doing, self.run, queue, index)
+        kernel.start(market, signals.row, signals.levels, signals.ahead, self.sym, self.doing, self.run, queue, index)
         while True:
             question = kernel.run(
                 market,
