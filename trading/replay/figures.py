@@ -61,7 +61,7 @@ def sharpe(levels: Any, cash: float, per_year: float) -> float:
     # equal returns differ in their last bits only
     if deviation <= 1e-14 * (1.0 + abs(mean)):
         return math.nan
-    return mean / deviation * math.sqrt(per_year)
+    return float(mean / deviation * math.sqrt(per_year))
 
 
 @compiled
