@@ -1,6 +1,7 @@
 """replay(): bars and signals in, trades out."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def replay(
     read = read_bars(bars)
     of_symbol = check_instruments(read.symbols, instruments)
     orders = read_signals(signals, read, of_symbol)
-    points, n = len(read.market.grid), len(read.symbols)
+    points, n, parts = len(read.market.grid), len(read.symbols), parts_of(len(read.ts))
     run = Run(
         read,
         of_symbol,
@@ -63,28 +64,21 @@ def replay(
         new_curve(points, len(orders.row) + n),
         fill_order=fill_order,
         ahead=True,
-        parts=parts_of(len(read.ts)),
+        parts=parts,
     )
-    run.complete()
-    _, ends = sessions_of(read)
-    at_ends = run.equity_at(ends, np.empty(len(ends)))
-    return ReplayResult(
-        trades=trades_frame(run.machine),
-        fills=fills_frame(run.machine),
-        rejected=rejected_frame(run.machine),
-        equity=equity_frame(
-            pl.DataFrame(
-                {
-                    "Timestamp": pl.Series(read.market.grid).cast(INSTANT),
-                    "realised": run.curve.realised,
-                    "unrealised": run.curve.unrealised,
-                }
-            )
-        ),
-        metrics=as_metrics(
-            config.initial_cash, run.figures(at_ends, sessions_per_year(of_symbol), np.empty(len(FIGURES)))
-        ),
-    )
+    curve = run.complete()
+    with ThreadPoolExecutor(1) as other:
+        fills, equity = other.submit(fills_frame, run.machine), other.submit(equity_frame, curve)
+        _, ends = sessions_of(read)
+        at_ends = run.equity_at(ends, np.empty(len(ends)))
+        figures = run.figures(at_ends, sessions_per_year(of_symbol), np.empty(len(FIGURES)))
+        return ReplayResult(
+            trades=trades_frame(run.machine),
+            fills=fills.result(),
+            rejected=rejected_frame(run.machine),
+            equity=equity.result(),
+            metrics=as_metrics(config.initial_cash, figures),
+        )
 
 
 class Run:
@@ -132,11 +126,13 @@ class Run:
         equity_at(self.curve, self.spans, self.machine.config.initial_cash, steps, out)
         return out
 
-    def complete(self) -> None:
-        """Fill in the curve where nothing was held."""
+    def complete(self) -> pl.DataFrame:
+        """The curve, filled in where nothing was held: Timestamp, realised, unrealised."""
         from trading.replay.curve import complete
 
         complete(self.curve, self.spans, self.machine.config.initial_cash)
+        columns = {"realised": self.curve.realised, "unrealised": self.curve.unrealised}
+        return pl.DataFrame({"Timestamp": pl.Series(self.bars.market.grid).cast(INSTANT), **columns})
 
     def figures(self, session_equity: Floats, per_year: int, out: Floats) -> Floats:
         """The run's figures, see :mod:`trading.replay.figures`, into ``out``."""

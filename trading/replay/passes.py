@@ -362,17 +362,3 @@ def read_signals(
             seen.first[j] = first[j]
     nans[0] += absent
     return OUT_OF_DOMAIN if outside else GOOD
-
-
-@compiled
-def exit_order(times: Any, symbol: Any, out: Any) -> None:
-    """Fill `out` with the permutation that sorts nearly sorted (time, Symbol) pairs."""
-    for i in range(times.shape[0]):
-        j = i
-        while j > 0:
-            k = out[j - 1]
-            if times[k] < times[i] or (times[k] == times[i] and symbol[k] <= symbol[i]):
-                break
-            out[j] = k
-            j -= 1
-        out[j] = i

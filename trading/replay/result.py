@@ -68,12 +68,17 @@ class ReplayResult:
 
 def trades_frame(machine: Machine, *, copy: bool = False) -> pl.DataFrame:
     """Closed trades from the log of a finished run; its columns are the log's own memory unless copied."""
+    from trading.replay.layout import take
+
     closed = int(machine.run[0]["closed"])
     whole, money = machine.log.whole[:, :closed], machine.log.money[:, :closed]
-    if copy:
-        whole, money = whole.copy(), money.copy()
     order = _exit_order(whole)
-    sorted_already = order is None
+    if order is not None:
+        whole, money = np.empty(whole.shape, np.int64), np.empty(money.shape)
+        take(machine.log.whole, order, whole)
+        take(machine.log.money, order, money)
+    elif copy:
+        whole, money = whole.copy(), money.copy()
     columns = {
         "Symbol": names(whole[state.T_SYMBOL], machine.symbols),
         "setup_time": _instants(whole[state.T_SETUP]),
@@ -88,38 +93,35 @@ def trades_frame(machine: Machine, *, copy: bool = False) -> pl.DataFrame:
         "pnl": _floats(money[state.T_PNL]),
         "bars_held": pl.Series(whole[state.T_BARS], dtype=pl.Int64),
     }
-    frame = pl.DataFrame(columns, schema=TRADES)
-    return frame if sorted_already else frame[pl.Series(order, dtype=pl.UInt32)]
+    return pl.DataFrame(columns, schema=TRADES)
 
 
 def fills_frame(machine: Machine) -> pl.DataFrame:
     """Fills from the log of a finished run: each trade's entry and exit, in the order in which they came."""
+    from trading.replay.layout import lay_out_fills
+
     r = machine.run[0]
-    closed = int(r["closed"])
-    whole, money = machine.log.whole[:, :closed], machine.log.money[:, :closed]
-    kinds = machine.log.order[: int(r["order"])]
-    kinds = kinds[(kinds == state.ENTRY) | (kinds == state.EXIT)]
-    entries, exits = np.flatnonzero(kinds == state.ENTRY), np.flatnonzero(kinds == state.EXIT)
-    trade = np.empty(len(kinds), np.uint32)
-    trade[entries[whole[state.T_ENTRY]]] = np.arange(closed)
-    trade[exits] = np.arange(closed)
-
-    def both(at_entry: Any, at_exit: Any) -> Any:
-        column = at_entry[trade]
-        column[exits] = at_exit
-        return column
-
+    trades = int(r["closed"])
+    n = 2 * trades
+    symbol, is_exit, reason = (np.empty(n, np.uint32) for _ in range(3))
+    setup, time = np.empty(n, np.int64), np.empty(n, np.int64)
+    side = np.empty(n, np.int8)
+    qty, price, fee = (np.empty(n) for _ in range(3))
+    lay_out_fills(
+        machine.log, int(r["order"]), np.empty(trades, np.int64), symbol, setup, time, is_exit, side, qty, price, fee,
+        reason,
+    )  # fmt: skip
     return pl.DataFrame(
         {
-            "Symbol": names(whole[state.T_SYMBOL][trade], machine.symbols),
-            "setup_time": _instants(whole[state.T_SETUP][trade]),
-            "time": _instants(both(whole[state.T_ENTRY_TIME], whole[state.T_EXIT_TIME])),
-            "kind": names(kinds == state.EXIT, ["entry", "exit"]),
-            "side": _side(whole[state.T_SIDE][trade]),
-            "qty": _floats(money[state.T_QTY][trade]),
-            "price": _floats(both(money[state.T_ENTRY_PRICE], money[state.T_EXIT_PRICE])),
-            "fee": _floats(both(money[state.T_ENTRY_FEE], money[state.T_EXIT_FEE])),
-            "reason": reasons(both(np.full(closed, state.FILLED), whole[state.T_REASON])),
+            "Symbol": names(symbol, machine.symbols),
+            "setup_time": _instants(setup),
+            "time": _instants(time),
+            "kind": names(is_exit, ["entry", "exit"]),
+            "side": pl.Series(side),
+            "qty": _floats(qty),
+            "price": _floats(price),
+            "fee": _floats(fee),
+            "reason": reasons(reason),
         },
         schema=FILLS,
     )
@@ -143,15 +145,13 @@ def rejected_frame(machine: Machine) -> pl.DataFrame:
 
 def _exit_order(whole: Any) -> Any:
     """The permutation that sorts trades by (exit_time, Symbol); None where they are. The log is nearly in that order."""
-    from trading.replay import passes
+    from trading.replay.layout import exit_order
 
-    closed = whole.shape[1]
     if (whole[state.T_REASON] == state.END).any():
         # their exit_time can lie far back
         return np.lexsort((whole[state.T_SYMBOL], whole[state.T_EXIT_TIME]))
-    order = np.empty(closed, np.int64)
-    passes.exit_order(whole[state.T_EXIT_TIME], whole[state.T_SYMBOL], order)
-    return None if np.array_equal(order, np.arange(closed)) else order
+    order = np.empty(whole.shape[1], np.int64)
+    return None if exit_order(whole[state.T_EXIT_TIME], whole[state.T_SYMBOL], order) else order
 
 
 def names(index: Any, symbols: list[str]) -> pl.Series:

@@ -177,7 +177,7 @@ def fingerprint() -> str:
     source = b"".join(
         (folder / f"{name}.py").read_bytes()
         for name in (
-            *("compiled", "passes", "quantities", "rules", "kernel", "lookahead", "curve"),
+            *("compiled", "passes", "quantities", "rules", "kernel", "lookahead", "curve", "layout"),
             *("figures", "single_symbol"),
         )
     )
