@@ -35,20 +35,15 @@ def claims(tables: Mapping[str, Table]) -> list[Claim]:
         made += _faster(
             "replay(), frames in and frames out, against the fastest engine of vectorbt", single, LEAST_ADVANTAGE
         )
+        made += _memory("memory of replay(), bars and signals included, against these", single)
         ours = single.found.get(OURS)
         if ours is not None:
-            used = max(ours.used_bytes) / ours.input_bytes
-            told = f"{max(ours.used_bytes) / 1e6:,.0f} MB for {ours.input_bytes / 1e6:,.0f} MB, {used:.1f} times"
-            made.append(
-                Claim(
-                    "memory of replay(), bars and signals included, against these", told, used, MOST_MEMORY, "2 times"
-                )
-            )
             cold = median(ours.cold)
             told = f"{cold:.2f} s"
             made.append(Claim("first small replay() of a process, its imports counted", told, cold, MOST_COLD, "1 s"))
     if swept is not None:
         made += _faster("replay_sweep() against the fastest engine of vectorbt", swept, LEAST_ADVANTAGE_SWEPT)
+        made += _memory("memory of replay_sweep(), bars and the signals of all sets included, against these", swept)
     return made
 
 
@@ -61,6 +56,15 @@ def _faster(claim: str, table: Table, least: float) -> list[Claim]:
     ratio = peers[fastest] / ours
     told = f"{_time(ours)} against {_time(peers[fastest])} ({fastest}), {ratio:.1f} times as fast"
     return [Claim(claim, told, 1 / ratio, 1 / least, f"{least:.0f} times as fast")]
+
+
+def _memory(claim: str, table: Table) -> list[Claim]:
+    ours = table.found.get(OURS)
+    if ours is None:
+        return []
+    used = max(ours.used_bytes) / ours.input_bytes
+    told = f"{max(ours.used_bytes) / 1e6:,.0f} MB for {ours.input_bytes / 1e6:,.0f} MB, {used:.1f} times"
+    return [Claim(claim, told, used, MOST_MEMORY, "2 times")]
 
 
 def as_markdown(machine: str, tables: Mapping[str, Table], claimed: Sequence[Claim]) -> str:

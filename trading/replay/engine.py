@@ -142,9 +142,8 @@ class Run:
         cash = self.machine.config.initial_cash
         drawdown = max_drawdown(self.curve, self.spans, cash)
         figures.sum_up(
-            self.machine.log, self.closed, session_equity, cash, self.machine.cash, drawdown, len(self.bars.ts),
-            per_year, out,
-        )  # fmt: skip
+            self.machine.run, self.machine.log, session_equity, cash, drawdown, len(self.bars.ts), per_year, out
+        )
         return out
 
 

@@ -61,15 +61,19 @@ def sharpe(levels: Any, cash: float, per_year: float) -> float:
     # equal returns differ in their last bits only
     if deviation <= 1e-14 * (1.0 + abs(mean)):
         return math.nan
-    return mean / deviation * math.sqrt(per_year)
+    return float(mean / deviation * math.sqrt(per_year))
 
 
 @compiled
 def sum_up(
-    log: Any, closed: int, levels: Any, cash: float, final_cash: float, drawdown: float, bars: int, per_year: float,
-    out: Any,
-) -> None:  # fmt: skip
-    """Fill a row of figures (FIGURES; NaN = it has no meaning) of a finished run, with equity at the ends of sessions."""
+    run_: Any, log: Any, levels: Any, cash: float, drawdown: float, bars: int, per_year: float, out: Any
+) -> None:
+    """Fill a row of figures (FIGURES; NaN = it has no meaning) of a finished run, with equity at the ends of sessions.
+
+    Every function here takes the run's record: it makes numba's disk cache see the numbers of :mod:`trading.replay.state`.
+    """
+    r = run_[0]
+    closed, final_cash = r.closed, r.cash + r.carry
     wins, won, lost = _sums(log.money, closed)
     held = 0
     for i in range(closed):
@@ -88,9 +92,9 @@ def sum_up(
 
 
 @compiled
-def by_session(log: Any, closed: int, days: Any, first_day: int, place: Any, trades: Any, won: Any, lost: Any) -> None:
+def by_session(run_: Any, log: Any, days: Any, first_day: int, place: Any, trades: Any, won: Any, lost: Any) -> None:
     """Add a finished run's trades to sums by the session of their exit; `place` has the index of each day."""
-    for i in range(closed):
+    for i in range(run_[0].closed):
         row = log.whole[ENTRY_BAR, i] + log.whole[BARS, i] - 1
         session = place[days[row] - first_day]
         pnl = log.money[PNL, i]

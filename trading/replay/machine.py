@@ -192,7 +192,10 @@ class Machine:
 
     def settle(self) -> None:
         """Settle the sign of each pnl of a finished run."""
-        _settle_signs(self.log, int(self.run[0]["closed"]), self.config)
+        from trading.replay import rules
+
+        if not rules.signs_are_certain(self.run, self.log):
+            _settle_signs(self.log, int(self.run[0]["closed"]), self.config)
 
     @property
     def cash(self) -> float:
@@ -235,10 +238,6 @@ class Machine:
 
 def _settle_signs(log: state.Log, closed: int, config: ReplayConfig) -> None:
     """A pnl of exactly zero must not read as a win or loss of 1e-14: judge such ones in exact arithmetic."""
-    from trading.replay import rules
-
-    if rules.signs_are_certain(log, closed):
-        return
     qty, raw, price, pnl = (
         log.money[i, :closed] for i in (state.T_QTY, state.T_ENTRY_RAW, state.T_EXIT_RAW, state.T_PNL)
     )

@@ -158,11 +158,11 @@ def close(y: Any, doing: Any, r: Any, log: Any, s: int, raw: float, reason: int,
 
 
 @compiled
-def signs_are_certain(log: Any, closed: int) -> bool:
+def signs_are_certain(run_: Any, log: Any) -> bool:
     """Whether floats tell the sign of every pnl: none but an exact 0 is within rounding of it."""
     money = log.money
     doubtful = False
-    for i in range(closed):
+    for i in range(run_[0].closed):
         pnl = money[PNL, i]
         doubtful |= (abs(pnl) <= 1e-14 * money[QTY, i] * (money[ENTRY_RAW, i] + money[EXIT_RAW, i])) & (pnl != 0.0)
     return not doubtful

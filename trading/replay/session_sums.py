@@ -53,7 +53,14 @@ class SessionSums:
         """The trades of set ``i``, whose run is finished."""
         from trading.replay import figures
 
-        found, closed = self.found, int(machine.run[0]["closed"])
+        found = self.found
         figures.by_session(
-            machine.log, closed, self.days, self.first_day, self.place, found.trades[i], found.won[i], found.lost[i]
+            machine.run,
+            machine.log,
+            self.days,
+            self.first_day,
+            self.place,
+            found.trades[i],
+            found.won[i],
+            found.lost[i],
         )

@@ -180,19 +180,9 @@ def play_sets(
             if question != DONE:
                 return int(question)
             tally.stage = TO_SUM_UP
-            if not signs_are_certain(log, r.closed):
+            if not signs_are_certain(run_, log):
                 return SIGNS
-        sum_up(
-            log,
-            r.closed,
-            equity[i],
-            runs[which[i]].cash,
-            r.cash + r.carry,
-            tally.worst,
-            ts.shape[0],
-            per_year,
-            figures[i],
-        )
+        sum_up(run_, log, equity[i], runs[which[i]].cash, tally.worst, ts.shape[0], per_year, figures[i])
         tally.stage = TO_READ
         tally.set = i + 1
     return DONE

@@ -68,7 +68,7 @@ def test_each_set_equals_its_replay(oracle, block):
 
 def of_one_symbol(case):
     bars, signals, configs, instruments = case
-    one = pl.col("Symbol") == bars["Symbol"].max()
+    one = pl.col("Symbol") == (bars["Symbol"].max() or "")
     return bars.filter(one), signals.filter(one), configs, instruments
 
 
