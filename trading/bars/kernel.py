@@ -3,21 +3,19 @@
 Imported lazily: loading numba and what it compiled takes about a second.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 from numba import types
+
+from trading.jit import jit
 
 MINUTE = 60_000_000  # microseconds
 NEVER = np.iinfo(np.int64).max
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-
 
 def _column(dtype: Any) -> Any:
-    """Of any array of that type, one that may not be written to included."""
+    """Of any array of that type, one that may not be written to included: whatever comes, nothing is compiled again."""
     return types.Array(dtype, 1, "C", readonly=True)
 
 
@@ -32,22 +30,7 @@ _FOLD = types.int64(
 _ASCENDS = types.boolean(_column(types.int64), _column(types.boolean))
 
 
-def _compiled(signature: Any) -> Callable[[_F], _F]:
-    """njit when this module is imported, for one signature: whatever arrays come, nothing is compiled again.
-
-    With numba's disk cache; without it where no directory can be written.
-    """
-
-    def compiled(function: _F) -> _F:
-        try:
-            return cast(_F, numba.njit(signature, cache=True, nogil=True)(function))
-        except RuntimeError:
-            return cast(_F, numba.njit(signature, nogil=True)(function))
-
-    return compiled
-
-
-@_compiled(_ASCENDS)
+@jit(_ASCENDS)
 def ascends(stamps: Any, begins: Any) -> bool:
     """Whether each of ``stamps`` is later than the one before, but for rows that begin another Symbol."""
     falls = False
@@ -56,7 +39,7 @@ def ascends(stamps: Any, begins: Any) -> bool:
     return not falls
 
 
-@_compiled(_FOLD)
+@jit(_FOLD)
 def fold(
     stamps: Any,
     begins: Any,

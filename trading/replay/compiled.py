@@ -1,34 +1,19 @@
 """njit as the replay uses it. Imported lazily, as numba costs about half a second."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-F = TypeVar("F", bound=Callable[..., Any])
+from trading.jit import jit
 
+compiled = jit()
 
-def compiled(function: F) -> F:
-    """njit with numba's disk cache; without it where no directory can be written."""
-    try:
-        return cast(F, numba.njit(cache=True, nogil=True)(function))
-    except RuntimeError:
-        return cast(F, numba.njit(nogil=True)(function))
-
-
-def inlined(function: F) -> F:
-    """As :func:`compiled`, for what is called from a loop: its code is put into the caller's.
-
-    An array is seven words, and a call with a handful of them costs more than most of what a rule does.
-    """
-    try:
-        return cast(F, numba.njit(cache=True, nogil=True, forceinline=True)(function))
-    except RuntimeError:
-        return cast(F, numba.njit(nogil=True, forceinline=True)(function))
+# for what is called from a loop: its code is put into the caller's. An array is seven words, and a call with a handful of
+# them costs more than most of what a rule does
+inlined = jit(forceinline=True)
 
 
 @intrinsic  # type: ignore[untyped-decorator]

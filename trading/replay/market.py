@@ -76,14 +76,14 @@ def read_bars(bars: pl.DataFrame, contract: str = "replay.bars") -> Bars:
     if any(frame.null_count().row(0)):
         refuse_bars(frame, contract)
     ts, days = column(frame["Timestamp"]), column(frame["session"])
-    prices = tuple(column(frame[name]) for name in ("Open", "High", "Low", "Close"))
+    o, h, lo, c = (column(frame[name]) for name in ("Open", "High", "Low", "Close"))
     volume = column(frame["Volume"])
     n = len(ts)
     parts = parts_of(n)
     views = _views(frame["Symbol"])
 
     def look(begin: int, end: int) -> tuple[Ints | None, bool]:
-        return _boundaries(views, begin, end), passes.prices_are_good(*prices, volume, begin, end)
+        return _boundaries(views, begin, end), passes.prices_are_good(o, h, lo, c, volume, begin, end)
 
     looked = in_parts(look, even_edges(n, parts))
     start = _starts(frame["Symbol"], [found for found, _ in looked])
@@ -101,7 +101,7 @@ def read_bars(bars: pl.DataFrame, contract: str = "replay.bars") -> Bars:
     if len(last):
         passes.session_ends(days, start, twin, last, first)
     grid, step, shift = _grid(ts, start, twin)
-    return Bars(symbols, start, ts, days, Market(*prices, grid, step, read_only(last)), first, shift, twin)
+    return Bars(symbols, start, ts, days, Market(o, h, lo, c, grid, step, read_only(last)), first, shift, twin)
 
 
 def sessions_of(bars: Bars) -> tuple[pl.Series, Ints]:

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 T = TypeVar("T")
@@ -23,7 +24,7 @@ def even_edges(rows: int, parts: int) -> list[int]:
     return [rows * i // parts for i in range(parts + 1)]
 
 
-def edges_by_rows(first: Sequence[int], parts: int) -> list[int]:
+def edges_by_rows(first: npt.NDArray[np.int64], parts: int) -> list[int]:
     """Where parts of about as many rows begin and end, of whole Symbols; ``first`` are their first rows, and all rows."""
     wanted = np.searchsorted(first, even_edges(int(first[-1]), parts)[1:-1])
     return [0, *wanted.tolist(), len(first) - 1]

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from trading.replay import replay
+from trading.replay import engine, market, replay
 
 TRADE = ("symbol", "setup_time", "side", "qty", "entry_time", "entry_price", "exit_time", "exit_price")
 REST = ("exit_reason", "fees", "pnl", "bars_held")
@@ -37,6 +37,14 @@ def check(oracle, seed):
     return expected
 
 
+@pytest.fixture
+def shared_out(monkeypatch, block):
+    """Odd blocks are done on three threads, even ones on one."""
+    for module in (engine, market):
+        monkeypatch.setattr(module, "parts_of", lambda _: 1 + 2 * (block % 2))
+
+
+@pytest.mark.usefixtures("shared_out")
 @pytest.mark.parametrize("block", range(6))
 def test_random_cases_agree(oracle, block):
     for seed in range(block * 100, block * 100 + 100):
@@ -44,6 +52,7 @@ def test_random_cases_agree(oracle, block):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("shared_out")
 @pytest.mark.parametrize("block", range(10))
 def test_many_random_cases_agree(oracle, block):
     for seed in range(100_000 + block * 500, 100_000 + block * 500 + 500):
