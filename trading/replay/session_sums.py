@@ -54,13 +54,7 @@ class SessionSums:
         from trading.replay import figures
 
         found = self.found
-        figures.by_session(
-            machine.run,
-            machine.log,
-            self.days,
-            self.first_day,
-            self.place,
-            found.trades[i],
-            found.won[i],
-            found.lost[i],
-        )
+        rows = found.trades[i], found.won[i], found.lost[i]
+        for row in rows:
+            row[:] = 0  # of an attempt that was given up for signals out of order
+        figures.by_session(machine.run, machine.log, self.days, self.first_day, self.place, *rows)

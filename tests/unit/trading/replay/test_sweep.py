@@ -223,6 +223,18 @@ def test_rows_may_come_in_any_order(oracle):
         assert np.array_equal(again.equity, shuffled.equity)
 
 
+def test_what_was_summed_up_before_rows_proved_out_of_order_does_not_count_twice():
+    bars, signals, configs, instruments = a_walk(3, sessions=5)
+    signals = signals.sort("set", "Symbol", "Timestamp")
+    last = pl.col("set") == len(configs) - 1
+    late = pl.concat([signals.filter(~last), signals.filter(last).reverse()])
+    wanted = replay_sweep(bars, signals, configs, instruments, by_session=True).by_session
+    got = replay_sweep(bars, late, configs, instruments, by_session=True).by_session
+    assert wanted.trades[0].sum() > 0
+    for name in ("trades", "won", "lost"):
+        assert np.array_equal(getattr(got, name), getattr(wanted, name))
+
+
 @pytest.mark.parametrize("in_order", [True, False])
 def test_a_bad_signal_in_any_set_is_refused_and_shown(oracle, in_order):
     bars, signals, configs, instruments = variants(oracle, 6)
