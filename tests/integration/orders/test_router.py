@@ -302,14 +302,19 @@ def test_orders_and_fills_in_parts_trade_as_whole_ones(tmp_path: Path) -> None:
         assert (one.trades, one.equity) == (other.trades, pytest.approx(other.equity, abs=1e-8))
 
 
-def test_market_on_close_where_the_venue_still_takes_it(desk) -> None:
-    """Flattened ahead of the cut-off: entries are cancelled then, positions leave at the Close itself."""
-    with_account(desk, flatten_minutes=60.0, moc_guard_minutes=15.0)
+@pytest.mark.parametrize(("guard", "minutes_before"), [(15.0, 5), (0.0, 60), (90.0, 60)])
+def test_market_on_close_where_the_venue_still_takes_it(tmp_path: Path, guard: float, minutes_before: int) -> None:
+    """An hour before the close MOC is still taken with a cut-off 15 minutes before it: positions leave at the last bar's
+    Close. With no known cut-off, or one that is past, they leave at the market there and then.
+    """
+    variant = kit.TestVariant("risk", kit.replay_config())
+    desk = kit.make_desk(tmp_path, [variant], symbols=kit.SYMBOLS, share=0.1)
+    with_account(desk, flatten_minutes=60.0, moc_guard_minutes=guard)
     desk.route(FIRST)
     close = kit.CALENDAR.close(FIRST)
-    fills = desk.ledger.fills("paper", session=FIRST)
-    assert max(f.at for f in fills if f.leg == "entry") < close - dt.timedelta(minutes=60)
-    assert {f.reason for f in fills if f.at >= close - dt.timedelta(minutes=5)} == {"eod"}
+    early = {f.order_ref for f in desk.ledger.fills("paper") if f.leg == "entry" and f.at < close - dt.timedelta(hours=1)}
+    left = [f for f in desk.ledger.fills("paper") if f.reason == "eod" and f.order_ref in early]
+    assert left and {f.at for f in left} == {close - dt.timedelta(minutes=minutes_before)}
     assert all(order.status != "working" for order in desk.broker.open_orders("paper"))
 
 
