@@ -80,6 +80,7 @@ class Router:
         """
         desk = Desk(self._ledger, self._broker, self._calendar, account, session, variants, bars, self._fault)
         check_that_intents_belong(desk, intents)
+        self._connect()
         for left in range(self._reconnects, -1, -1):
             try:
                 return self._attempt(desk, intents, instruments)
@@ -87,7 +88,7 @@ class Router:
                 self._pause(desk, error)
                 if not left:
                     raise
-                self._connect_again()
+                self._connect()
         raise AssertionError("the last attempt returns or raises")
 
     def _attempt(
@@ -111,7 +112,7 @@ class Router:
             )
         )  # fmt: skip
 
-    def _connect_again(self) -> None:
+    def _connect(self) -> None:
         for wait in _WAITS:
             try:
                 return self._broker.connect()
