@@ -18,7 +18,7 @@ from trading.risk.gates import (
     SentOrder,
     TokenBucket,
     TradeCounts,
-    window_at,
+    windows_at,
 )
 from trading.sessions import SessionCalendar
 
@@ -96,8 +96,7 @@ class SessionState:
         order = SentOrder(intent.idempotency_key, intent.side, intent.entry, at)
         self.sent.setdefault((intent.variant, intent.symbol), []).append(order)
         self.buckets = [bucket.take(at) for bucket in self.buckets]
-        window = window_at(self.account, at, self.calendar.timezone)
-        if window is not None:
+        for window in windows_at(self.account, at, self.calendar.timezone):
             self.spent[window] = self.spent.get(window, 0.0) + intent.notional
 
     def note_fill(self, fill: Fill) -> None:
