@@ -1,0 +1,55 @@
+"""What all parts of the router work with in one session of one account."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from resources.brokers.simulated import SimulatedBroker
+from resources.ledger import Ledger
+from trading.accounts import AccountConfig
+from trading.bars.resample import timeframe_minutes
+from trading.orders.intents import TradedVariant
+from trading.sessions import SessionCalendar
+
+SESSION_ROUTED = "session_routed"
+"""Kind of the risk event that says that a session is complete."""
+
+
+@dataclass
+class Desk:
+    """One session of one account at its broker.
+
+    Attributes:
+        variants: whose books are played, by name.
+        bars: by variant, the whole session in the variant's timeframe.
+        fault: called with the name of each point between two side effects.
+        sent, entries, exits, refused: counts of this call.
+    """
+
+    ledger: Ledger
+    broker: SimulatedBroker
+    calendar: SessionCalendar
+    account: AccountConfig
+    session: dt.date
+    variants: Mapping[str, TradedVariant]
+    bars: Mapping[str, pl.DataFrame]
+    fault: Callable[[str], None]
+    sent: int = 0
+    entries: int = 0
+    exits: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.open, self.close = self.calendar.open(self.session), self.calendar.close(self.session)
+        self.bar_length = {name: self._length(variant) for name, variant in self.variants.items()}
+
+    def clock(self, variant: str) -> dt.datetime | None:
+        """Start of the last bar that the variant's book has seen."""
+        return self.broker.clock(self.account.name, variant)
+
+    def _length(self, variant: TradedVariant) -> dt.timedelta:
+        minutes = timeframe_minutes(variant.timeframe)
+        return self.close - self.open if minutes is None else dt.timedelta(minutes=minutes)
