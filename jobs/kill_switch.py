@@ -48,9 +48,10 @@ def kill_switch_job(load_accounts: Callable[[], Sequence["AccountConfig"]]) -> d
     ) -> None:
         from resources.kill_switch import engage
 
+        opened, unreachable = brokers.open_all(load_accounts())
         outcome = engage(
             ledger.open(),
-            [(account, brokers.open(account)) for account in load_accounts()],
+            opened,
             scope=config.scope,
             reason=config.reason,
             by=config.by,
@@ -69,6 +70,11 @@ def kill_switch_job(load_accounts: Callable[[], Sequence["AccountConfig"]]) -> d
                 dedupe_key=config.breach_id or context.run_id,
             )
         )
+        if unreachable:
+            raise dg.Failure(
+                description="the orders of these accounts, if any, are not cancelled, look at their brokers: "
+                + "; ".join(map(str, unreachable))
+            )
         if outcome.still_open:
             raise dg.Failure(
                 description=f"{len(outcome.still_open)} orders are still open at the broker: {outcome.still_open}; "

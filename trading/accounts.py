@@ -1,8 +1,13 @@
 """What one trading account may do: its broker, its books with their capital, its limits."""
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+_ACCOUNT_NUMBER = (
+    r"(?i)(DU|DF|U|F|I)?\d{5,}"  # as Interactive Brokers writes them, paper ones with a D; or digits alone
+)
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,63}$"
 
@@ -82,6 +87,8 @@ class Limits(_Model):
         max_leverage: gate 12, gross notional of the book over its equity.
         max_price_deviation_pct: gate 13, distance of the entry from the last price, percent of it.
         max_price_age_seconds: gate 13, age of the last price.
+        max_batch_risk_pct: of a batch, before any gate: what all its setups may lose together at their stops, of the account's
+            equity; the setups that come later than those that fit are left out. None = no limit.
     """
 
     dedupe_seconds: _NotNegative = 30.0
@@ -101,6 +108,7 @@ class Limits(_Model):
     max_leverage: _Positive = 4.0
     max_price_deviation_pct: _Positive = 10.0
     max_price_age_seconds: _Positive = 300.0
+    max_batch_risk_pct: _Percent | None = None
 
 
 class OverheatLimits(_Model):
@@ -170,7 +178,7 @@ class AccountConfig(_Model):
     """One account, from ``configs/accounts/<name>.yml``; pydantic.ValidationError names a wrong field.
 
     Every (account, variant) is a book of its own: own capital, own positions, own drawdown. Account numbers and
-    keys are never written here.
+    keys are never written here, not even as the account's name.
 
     Args:
         name: of the account on this platform.
@@ -180,7 +188,10 @@ class AccountConfig(_Model):
         variants: the books by name of the variant.
         flatten_minutes: before the session's close at which open positions of intraday variants are flattened;
             0 = at the close itself, which is the replay's ``eod``.
-        moc_guard_minutes: before the session's close at which entries lose their validity; 0 = at the close.
+        moc_guard_minutes: before the session's close, the venue's cut-off for market-on-close orders: entries lose their
+            validity there, and what is flattened later is flattened by a market order; 0 = entries live to the close, and no
+            MOC order is used.
+        approval_days: how long a person's approval lets a version trade live, days.
         trailing_stop: closes a position that gives its gain back; None = off, as the replay knows none.
         on_kill: what an engaged kill switch does besides refusing entries. ``cancel``: working entries, positions keep
             their stops; ``flatten``: positions too.
@@ -188,17 +199,25 @@ class AccountConfig(_Model):
     """
 
     name: _Name
-    broker: Literal["simulated"] = "simulated"
+    broker: Literal["simulated", "ibkr"] = "simulated"
     mode: Literal["paper", "live"] = "paper"
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3,5}$")] = "USD"
     variants: Annotated[dict[_Name, BookConfig], Field(min_length=1)]
     flatten_minutes: _Minutes = 0.0
     moc_guard_minutes: _Minutes = 0.0
+    approval_days: Annotated[int, Field(ge=1, le=366)] = 90
     reconcile_policy: Literal["halt"] = "halt"
     limits: Limits = Limits()
     breakers: BreakerLimits = BreakerLimits()
     trailing_stop: TrailingStopLimits | None = None
     on_kill: Literal["cancel", "flatten"] = "cancel"
+
+    @field_validator("name")
+    @classmethod
+    def _no_account_number(cls, name: str) -> str:
+        if re.fullmatch(_ACCOUNT_NUMBER, name):
+            raise ValueError("a broker's account number must not stand in a config; give the account a name of its own")
+        return name
 
     @model_validator(mode="after")
     def _live_is_real(self) -> Self:

@@ -14,7 +14,7 @@ from jobs.lake_upkeep import collect_garbage_job, verify_lake_job, verify_lake_s
 from resources.configurable import LakeResource, LedgerResource
 from sensors.kill_switch import kill_switch_sensor
 from sensors.promote import PendingDecision, promote_if_green_sensor
-from trading_assets.configured import account, account_names, variant_names
+from trading_assets.configured import readable_accounts, variant_names
 from trading_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ class Safety:
 
 def safety_definitions(settings: Settings, jobs: Mapping[str, UnresolvedAssetJobDefinition]) -> Safety:
     """All of it; nothing here imports a strategy or opens a file while definitions load."""
-    kill = kill_switch_job(lambda: [account(settings, name) for name in account_names(settings)])
+    # an account whose file is wrong is not traded, and must not keep the others from being stopped
+    kill = kill_switch_job(lambda: readable_accounts(settings)[0])
     janitor, verify = janitor_job(), verify_lake_job()
     return Safety(
         jobs=[kill, janitor, verify, collect_garbage_job(settings.storage.retention_days)],
@@ -84,9 +85,8 @@ def open_breaches(settings: Settings, ledger: "Ledger") -> list["Breach"]:
     from trading.risk import BookWorth, money_breaches
 
     found = []
-    for name in account_names(settings):
-        config = account(settings, name)
-        worth = ledger.worth(name)
+    for config in readable_accounts(settings)[0]:
+        worth = ledger.worth(config.name)
         if not worth:
             continue
         session = max(item.session for item in worth)

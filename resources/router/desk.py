@@ -11,7 +11,8 @@ from resources.brokers.simulated import SimulatedBroker
 from resources.ledger import Ledger
 from trading.accounts import AccountConfig
 from trading.bars.resample import timeframe_minutes
-from trading.orders.intents import TradedVariant
+from trading.live import LivePermission, nothing_live
+from trading.orders.intents import OrderIntent, TradedVariant
 from trading.sessions import SessionCalendar
 
 SESSION_ROUTED = "session_routed"
@@ -26,6 +27,7 @@ class Desk:
         variants: whose books are played, by name.
         bars: by variant, the whole session in the variant's timeframe.
         fault: called with the name of each point between two side effects.
+        live: what stands against an order of a live account.
         sent, entries, exits, refused: counts of this call.
     """
 
@@ -37,6 +39,7 @@ class Desk:
     variants: Mapping[str, TradedVariant]
     bars: Mapping[str, pl.DataFrame]
     fault: Callable[[str], None]
+    live: LivePermission = nothing_live
     sent: int = 0
     entries: int = 0
     exits: int = 0
@@ -45,6 +48,10 @@ class Desk:
     def __post_init__(self) -> None:
         self.open, self.close = self.calendar.open(self.session), self.calendar.close(self.session)
         self.bar_length = {name: self._length(variant) for name, variant in self.variants.items()}
+
+    def live_refusal(self, intent: OrderIntent, at: dt.datetime) -> str | None:
+        """What stands against sending ``intent`` in the account's mode; None = nothing."""
+        return None if self.account.mode == "paper" else self.live(self.account, intent, at)
 
     def clock(self, variant: str) -> dt.datetime | None:
         """Start of the last bar that the variant's book has seen."""

@@ -17,6 +17,7 @@ from resources.router.report import RoutingReport
 from resources.router.session import SessionPlay
 from trading.accounts import AccountConfig
 from trading.instruments import Instrument
+from trading.live import LivePermission, nothing_live
 from trading.orders.intents import OrderIntent, TradedVariant
 from trading.sessions import SessionCalendar
 
@@ -26,6 +27,7 @@ class Router:
 
     Args:
         fault: called with the name of each point between two side effects; for tests that kill the process there.
+        live: asked before every order of an account of mode live; without one none is sent.
     """
 
     def __init__(
@@ -35,11 +37,13 @@ class Router:
         calendar: SessionCalendar,
         *,
         fault: Callable[[str], None] | None = None,
+        live: LivePermission = nothing_live,
     ) -> None:
         self._ledger = ledger
         self._broker = broker
         self._calendar = calendar
         self._fault = fault or (lambda _: None)
+        self._live = live
 
     def route_session(
         self,
@@ -64,7 +68,9 @@ class Router:
             CancellationFailed: the switch is engaged and orders are still open (:mod:`resources.cancellation`).
             LedgerUnavailable: nothing more is sent.
         """
-        desk = Desk(self._ledger, self._broker, self._calendar, account, session, variants, bars, self._fault)
+        desk = Desk(
+            self._ledger, self._broker, self._calendar, account, session, variants, bars, self._fault, self._live
+        )
         check_that_intents_belong(desk, intents)
         for name, variant in variants.items():
             config = variant.replay.model_copy(update={"initial_cash": account.variants[name].capital})

@@ -72,7 +72,7 @@ class Sender:
                 at,
                 switch_scope=switch.scope if switch.engaged else None,
                 reconciled=reconciled,
-                mode_allowed=self._desk.account.mode == "paper",
+                mode_allowed=self._desk.live_refusal(intent, at) is None,
                 equity=equity,
                 last_price=prices.get((intent.variant, intent.symbol, intent.setup_time)),
             )
@@ -110,6 +110,11 @@ class Sender:
                     desk.refused["kill_switch"] += 1
             stop(variant)
             return
+        for intent in group:
+            refused = desk.live_refusal(intent, at)
+            if refused is not None:
+                self._refuse_all(group, at, refused)
+                return
         desk.fault("before_send")
         try:
             placed = desk.broker.place_bracket(group)
@@ -122,3 +127,10 @@ class Sender:
         desk.sent += len(group)
         working = {order.order_ref for order in placed if order.status == "working"}
         self._intake.note_acknowledged([intent for intent in group if intent.order_ref in working])
+
+    def _refuse_all(self, group: list[OrderIntent], at: dt.datetime, why: str) -> None:
+        """A setup whose gates were passed before a crash, of an account that may not trade live any more."""
+        with self._desk.ledger.write() as w:
+            for intent in group:
+                self._intake.move(w, intent, OrderState.REJECTED, at, "mode_not_allowed", {"why": why})
+                self._desk.refused["mode_not_allowed"] += 1

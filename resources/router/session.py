@@ -114,8 +114,8 @@ class SessionPlay:
     def _complete(self, differences: int) -> None:
         desk = self._desk
         with desk.ledger.write() as w:
-            for worth in session_worth(desk, self._state):
-                w.record_worth(worth)
+            for worth, held in session_worth(desk, self._state):
+                w.record_worth(worth, held)
             w.record_risk_event(
                 RiskEvent(
                     desk.close, desk.account.name, "", SESSION_ROUTED, "info", f"session {desk.session} is complete",
