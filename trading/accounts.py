@@ -133,9 +133,7 @@ class OverheatLimits(_Model):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.release_quantile > self.quantile:
-            raise ValueError(
-                f"release_quantile ({self.release_quantile}) must not exceed quantile ({self.quantile})"
-            )
+            raise ValueError(f"release_quantile ({self.release_quantile}) must not exceed quantile ({self.quantile})")
         if list(self.steps) != sorted(set(self.steps), reverse=True) or self.steps[-1] != 0:
             raise ValueError(f"steps must fall and end at 0, got {list(self.steps)}")
         if self.min_sessions > self.lookback:

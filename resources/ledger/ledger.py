@@ -4,6 +4,7 @@ import datetime as dt
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, create_engine, event, make_url, text
@@ -27,6 +28,7 @@ from resources.ledger.records import (
     RiskEvent,
     Worth,
 )
+from resources.ledger.sqlite_file import SqliteFile
 from resources.ledger.writer import LedgerWriter
 from trading.errors import ConfigError
 from trading.orders.intents import OrderIntent
@@ -57,9 +59,12 @@ class Ledger:
         self._clock = clock or SystemClock().now
         parsed = _parse(url)
         self.shown_url = parsed.render_as_string(hide_password=True)
+        self._file = _file_of(parsed)
         self._engine = _engine(parsed)
         try:
             self._bring_up_to_date()
+            if self._file is not None:
+                self._file.note_opened()
         except LedgerError:
             self.close()
             raise
@@ -103,6 +108,8 @@ class Ledger:
     @contextmanager
     def _guard(self) -> Iterator[None]:
         try:
+            if self._file is not None:
+                self._file.check()
             yield
         except IntegrityError as error:
             raise LedgerConflict(f"{self.shown_url}: {error.orig}") from error
@@ -212,10 +219,12 @@ class Ledger:
         with self._read() as c:
             return queries.risk_events(c, account, kind, session)
 
-    def engage(self, scope: str, reason: str, by: str, at: dt.datetime, breach_id: str | None = None) -> bool:
+    def engage(
+        self, scope: str, reason: str, by: str, at: dt.datetime, breach_id: str | None = None, *, flatten: bool = False
+    ) -> bool:
         """See :meth:`LedgerWriter.engage`."""
         with self.write() as w:
-            return w.engage(scope, reason, by, at, breach_id)
+            return w.engage(scope, reason, by, at, breach_id, flatten=flatten)
 
     def release(self, scope: str, by: str, reason: str, at: dt.datetime) -> None:
         """See :meth:`LedgerWriter.release`."""
@@ -227,7 +236,7 @@ class Ledger:
         try:
             with self._read() as c:
                 return queries.kill_switch(c, account, variant)
-        except LedgerError as error:
+        except Exception as error:  # a damaged row fails in ways of its own, and each of them stops
             return KillSwitch(True, "global", f"the state of the kill switch cannot be read: {error}", "router")
 
     def is_engaged(self, account: str, variant: str) -> bool:
@@ -348,6 +357,12 @@ def _parse(url: str) -> URL:
     if parsed.drivername == "postgresql":
         return parsed.set(drivername="postgresql+psycopg2")
     return parsed
+
+
+def _file_of(url: URL) -> SqliteFile | None:
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+        return None
+    return SqliteFile(Path(str(url.database)))
 
 
 def _engine(url: URL) -> Engine:

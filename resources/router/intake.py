@@ -60,8 +60,7 @@ class Intake:
     ) -> None:
         """Record that an order is in ``state`` now."""
         w.record_event(intent, state, at=at, reason=reason, payload=payload, broker_seq=broker_seq)
-        if intent.session == self._desk.session:
-            self._state.states[intent.idempotency_key] = state
+        self._state.note_state(intent, state)
 
     def _book(self, w: LedgerWriter, event: BrokerEvent) -> None:
         account, intent = self._desk.account.name, self._known.get(event.order_ref)

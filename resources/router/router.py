@@ -12,6 +12,7 @@ import polars as pl
 from resources.brokers.simulated import SimulatedBroker
 from resources.ledger import Ledger
 from resources.router.admission import check_that_intents_belong, refuse_passed
+from resources.router.breakers import HealthProbe, all_well
 from resources.router.desk import Desk
 from resources.router.report import RoutingReport
 from resources.router.session import SessionPlay
@@ -19,6 +20,7 @@ from trading.accounts import AccountConfig
 from trading.instruments import Instrument
 from trading.live import LivePermission, nothing_live
 from trading.orders.intents import OrderIntent, TradedVariant
+from trading.risk.win_rate import WinRateReference
 from trading.sessions import SessionCalendar
 
 
@@ -28,6 +30,7 @@ class Router:
     Args:
         fault: called with the name of each point between two side effects; for tests that kill the process there.
         live: asked before every order of an account of mode live; without one none is sent.
+        health: asked at every moment at which something is to be sent; what it measures may pause entries.
     """
 
     def __init__(
@@ -38,12 +41,14 @@ class Router:
         *,
         fault: Callable[[str], None] | None = None,
         live: LivePermission = nothing_live,
+        health: HealthProbe = all_well,
     ) -> None:
         self._ledger = ledger
         self._broker = broker
         self._calendar = calendar
         self._fault = fault or (lambda _: None)
         self._live = live
+        self._health = health
 
     def route_session(
         self,
@@ -53,6 +58,7 @@ class Router:
         bars: Mapping[str, pl.DataFrame],
         variants: Mapping[str, TradedVariant],
         instruments: Mapping[str, Instrument] | None = None,
+        references: Mapping[str, WinRateReference] | None = None,
     ) -> RoutingReport:
         """Play ``session``: every bar, every intent, then the account's worth. Safe to repeat, safe to kill.
 
@@ -60,6 +66,8 @@ class Router:
             intents: of the session; those that the ledger has stay as recorded.
             bars: by variant, the whole session in the variant's timeframe (Symbol, Timestamp, OHLCV, session).
             variants: all variants whose books are played, whether they have intents or not.
+            references: by variant, the win rate that its trades are held against; see
+                :func:`trading.risk.breakers.losing_streak`.
 
         Raises:
             SessionPassed: an unsent intent stands on a bar that its book has left behind.
@@ -78,4 +86,4 @@ class Router:
         refuse_passed(desk, intents)
         self._ledger.record_intents(list(intents))
         self._fault("intents_recorded")
-        return SessionPlay(desk).run()
+        return SessionPlay(desk, references, self._health).run()

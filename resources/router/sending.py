@@ -26,19 +26,19 @@ class Sender:
 
     def recover(self) -> None:
         """Ask the broker what became of orders whose sending was begun."""
-        desk, states = self._desk, self._state.states
+        desk = self._desk
         for intent, state in desk.ledger.open_intents(desk.account.name):
             if state not in (OrderState.SUBMITTING, OrderState.UNKNOWN):
                 continue
             order = desk.broker.find(intent.order_ref)
             if order is not None and order.status == "working":
                 desk.ledger.record_event(intent, OrderState.ACKNOWLEDGED, at=intent.valid_from, reason="recovered")
-                states[intent.idempotency_key] = OrderState.ACKNOWLEDGED
+                self._state.note_state(intent, OrderState.ACKNOWLEDGED)
             elif order is None:
                 clock = desk.clock(intent.variant)
                 if clock is None or clock > intent.setup_time:
                     desk.ledger.record_event(intent, OrderState.REJECTED, at=intent.valid_from, reason="never_sent")
-                    states[intent.idempotency_key] = OrderState.REJECTED
+                    self._state.note_state(intent, OrderState.REJECTED)
 
     def waiting(self) -> list[OrderIntent]:
         """Intents still to be sent, oldest first, the two sides of a setup together."""
@@ -58,6 +58,7 @@ class Sender:
         values: Sequence[AccountValues],
         prices: Prices,
         reconciled: bool,
+        pauses: Sequence[str],
     ) -> list[OrderIntent]:
         """Record for each intent that it is being sent, or which gate refused it; those to send."""
         equity = {value.variant: value.equity for value in values}
@@ -75,6 +76,7 @@ class Sender:
                 mode_allowed=self._desk.live_refusal(intent, at) is None,
                 equity=equity,
                 last_price=prices.get((intent.variant, intent.symbol, intent.setup_time)),
+                pauses=pauses,
             )
             results = evaluate(intent, self._desk.account, context)
             refused = refusal(results)

@@ -167,4 +167,3 @@ _READ: dict[str, Callable[[str], Any]] = {
     "buckets": _buckets, "spending_windows": _windows, "spent": _spent, "results": _results, "trades": _trades,
     "timezone": ZoneInfo, "pauses": _parts,
 }  # fmt: skip
-
