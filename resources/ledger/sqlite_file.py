@@ -1,6 +1,5 @@
 """Whether a ledger's SQLite file is still the one that was opened: an empty one in its place would know of no stop."""
 
-import os
 from pathlib import Path
 
 from resources.ledger.errors import LedgerUnavailable
@@ -40,5 +39,5 @@ class SqliteFile:
             raise LedgerUnavailable(f"the ledger {self._path} was replaced while it was open; start again")
 
     def _identity(self) -> tuple[int, int]:
-        found = os.stat(self._path)
+        found = self._path.stat()
         return found.st_dev, found.st_ino

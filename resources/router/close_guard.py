@@ -32,5 +32,7 @@ class CloseGuard:
             for name, variant in sorted(desk.variants.items()):
                 if variant.replay.exit_at_session_end:
                     desk.broker.cancel_all(account.name, at, name, "validity_over")
-                    desk.broker.flatten(account.name, at, name, "eod")
+                    if flatten_type(at, desk.close, account.moc_guard_minutes) == "MKT":
+                        desk.broker.flatten(account.name, at, name, "eod")
+                    # else the book's own rule, exit at the Close of the session's last bar, is the market-on-close order
         desk.fault("guarded")
