@@ -242,7 +242,8 @@ class TradingDesk:
         broker = self.brokers.open(config)
         router = Router(self.ledger, broker, calendar, live=live_permission(self.settings, self.ledger))
         symbols = {symbol for frame in bars.values() for symbol in frame["Symbol"].unique()}
-        symbols |= {held.symbol for held in (*broker.positions(account), *broker.open_orders(account))}
+        symbols |= {position.symbol for position in broker.positions(account)}
+        symbols |= {order.symbol for order in broker.open_orders(account)}
         report = router.route_session(config, session, intents, bars, variants, self.universes.instruments(symbols))
         for breach in report.breaches:
             self._alert(account, session, breach)
