@@ -243,6 +243,7 @@ class TradingDesk:
         router = Router(self.ledger, broker, calendar, live=live_permission(self.settings, self.ledger))
         symbols = {symbol for frame in bars.values() for symbol in frame["Symbol"].unique()}
         symbols |= {position.symbol for position in broker.positions(account)}
+        symbols |= {order.symbol for order in broker.open_orders(account)}
         report = router.route_session(config, session, intents, bars, variants, self.universes.instruments(symbols))
         for breach in report.breaches:
             self._alert(account, session, breach)

@@ -9,10 +9,12 @@ import pytest
 from click.testing import CliRunner
 from harness.accounts import CALENDAR, SESSION, Accounts
 
+from resources.lake import open_lake
 from resources.ledger import Fill, Ledger
 from trading.errors import TradingError
 from trading.orders import OrderState
 from trading_assets.cli import trading
+from trading_assets.configured import variant
 
 SESSION_OPEN = CALENDAR.open(SESSION)
 BOOKS = {"fixed1": {"capital": 10_000.0}, "risk1": {"capital": 20_000.0}}
@@ -26,6 +28,7 @@ WRONG = {
     "strange": {"variants": {"nowhere": {"capital": 1.0}}},
 }
 SOUND = {
+    "careful": {"variants": BOOKS, "limits": LIMITS | {"max_batch_risk_pct": 0.05}},
     "alpha": {"variants": BOOKS, "limits": LIMITS},
     "omega": {"variants": {"risk1": {"capital": 5_000.0}}, "limits": LIMITS},
 }
@@ -57,7 +60,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
 
 
 def test_the_sound_accounts_have_traded_each_by_its_own_capital(day: Day) -> None:
-    assert day.refused["alpha"] == day.refused["omega"] == {}
+    assert day.refused["alpha"] == day.refused["omega"] == day.refused["careful"] == {}
     filled = {name: day.ledger.fills(name) for name in SOUND}
     assert all(filled.values())
     worth = {name: day.ledger.worth(name, session=SESSION) for name in SOUND}
@@ -68,6 +71,29 @@ def test_the_sound_accounts_have_traded_each_by_its_own_capital(day: Day) -> Non
     assert {i.account for i in day.ledger.intents(None, "omega")} == {"omega"}
     keys = [{i.idempotency_key for i in day.ledger.intents(None, name)} for name in SOUND]
     assert keys[0].isdisjoint(keys[1])
+
+
+def test_every_order_says_what_it_comes_from(day: Day) -> None:
+    lake = open_lake(day.accounts.settings.lake_uri)
+    for intent in day.ledger.intents(None, "alpha"):
+        lineage = intent.lineage
+        assert lineage.commits.keys() == {"signals", "m5_bars"}
+        for dataset, commit in lineage.commits.items():
+            assert any(
+                path.startswith(f"{dataset}/session={SESSION}") for path in lake.local_paths(commit, f"{dataset}/")
+            )
+        configured = variant(day.accounts.settings, intent.variant)
+        assert (lineage.config_hash, intent.strategy_version) == (configured.config_hash, configured.strategy_version)
+        assert lineage.code_version and day.ledger.decision(lineage.decision_id).to_stage == "paper"
+
+
+def test_a_batch_stays_within_what_its_account_may_risk(day: Day) -> None:
+    kept, free = (day.ledger.intents(None, name) for name in ("careful", "alpha"))
+    worst: dict[str, float] = {}
+    for intent in kept:
+        worst[intent.oco_id] = max(worst.get(intent.oco_id, 0.0), intent.risk)
+    assert 0 < len(kept) < len(free)
+    assert sum(worst.values()) <= 30_000 * 0.0005
 
 
 def first_risk1(fills: list[Fill]) -> Fill:
