@@ -31,21 +31,14 @@ def stop_book(
     Raises:
         CancellationFailed: some are still there after ``ATTEMPTS`` rounds.
     """
-    count, left = 0, [""]
+    count, left = 0, list[str]()
     for _ in range(ATTEMPTS):
         count += broker.cancel_all(account, at, variant, "kill_switch")
         if between is not None:
             between()
-        left = working_orders(broker, account, variant)
-        if left:
-            continue
-        if not flatten:
-            return count
-        left = _positions(broker, account, variant)
-        if not left:
-            return count
-        broker.flatten(account, at, variant, "kill_switch")
-        left = _positions(broker, account, variant)
+        if flatten and not left_open(broker, account, variant, flatten=False):
+            broker.flatten(account, at, variant, "kill_switch")
+        left = left_open(broker, account, variant, flatten=flatten)
         if not left:
             return count
     raise CancellationFailed(
@@ -54,11 +47,10 @@ def stop_book(
     )
 
 
-def working_orders(broker: Broker, account: str, variant: str) -> list[str]:
-    """order_refs of the entries of a book that may still fill."""
+def left_open(broker: Broker, account: str, variant: str, *, flatten: bool) -> list[str]:
+    """order_refs of the entries of a book that may still fill; with ``flatten`` of its positions too."""
     orders = broker.open_orders(account)
-    return [order.order_ref for order in orders if order.status == "working" and order.variant == variant]
-
-
-def _positions(broker: Broker, account: str, variant: str) -> list[str]:
-    return [position.order_ref for position in broker.positions(account) if position.variant == variant]
+    left = [order.order_ref for order in orders if order.status == "working" and order.variant == variant]
+    if flatten:
+        left += [position.order_ref for position in broker.positions(account) if position.variant == variant]
+    return left

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from trading.orders import OrderIntent
     from trading.ports.alerts import AlertSink
     from trading.risk import Breach
+    from trading.risk.win_rate import WinRateReference
     from trading.sessions import SessionCalendar
     from trading.variants import Variant
 
@@ -224,6 +225,7 @@ class TradingDesk:
 
     def route(self, account: str, session: dt.date) -> Materialised | Skipped:
         """Send the batch and play the session at the broker."""
+        from resources.health import HealthProbe
         from resources.router import Router
         from trading.orders import intents_from_batch
 
@@ -240,11 +242,22 @@ class TradingDesk:
         bars = {name: self._session_bars(variant, session) for name, variant in variants.items()}
         calendar = self._calendar(config)
         broker = self.brokers.open(config)
-        router = Router(self.ledger, broker, calendar, live=live_permission(self.settings, self.ledger))
+        router = Router(
+            self.ledger, broker, calendar, live=live_permission(self.settings, self.ledger),
+            health=HealthProbe(self.ledger, self.publisher.lake, broker),
+        )  # fmt: skip
         symbols = {symbol for frame in bars.values() for symbol in frame["Symbol"].unique()}
         symbols |= {position.symbol for position in broker.positions(account)}
         symbols |= {order.symbol for order in broker.open_orders(account)}
-        report = router.route_session(config, session, intents, bars, variants, self.universes.instruments(symbols))
+        report = router.route_session(
+            config,
+            session,
+            intents,
+            bars,
+            variants,
+            self.universes.instruments(symbols),
+            self._references(variants, session),
+        )
         for breach in report.breaches:
             self._alert(account, session, breach)
         after, until = calendar.close(calendar.previous(session)), calendar.close(session)
@@ -376,6 +389,7 @@ class TradingDesk:
     def _intents(
         self, config: "AccountConfig", variant: "Variant", session: dt.date, decision_id: str
     ) -> list["OrderIntent"]:
+        from resources.market_heat import HeatRecord
         from trading.orders import Lineage, build_intents
 
         fixed = {"variant": variant.name}
@@ -400,7 +414,25 @@ class TradingDesk:
                 decision_id=decision_id,
             ),
             closed_pnls=self._closed_pnls(config.name, variant.name),
+            size_factor=HeatRecord(self.ledger, config, session).factor,
         )
+
+    def _references(self, variants: Mapping[str, "Variant"], session: dt.date) -> dict[str, "WinRateReference"]:
+        """The win rate that each variant was promoted with, from the evidence of the decision that it trades by."""
+        from trading.promotion import Decision
+        from trading.risk.win_rate import reference_of
+
+        found = {}
+        for name in variants:
+            standing = stage_at(self.settings, self.ledger, name, session)
+            if not standing.decision_id:
+                continue
+            decision = Decision.from_dict(self.ledger.decision(standing.decision_id).content)
+            metrics = [horizon.metrics or {} for horizon in decision.evidence.horizons]
+            reference = reference_of(metrics, decision.session)
+            if reference is not None:
+                found[name] = reference
+        return found
 
     def _closed_pnls(self, account: str, variant: str) -> list[float]:
         """Results of the book's closed trades, in order of exit."""

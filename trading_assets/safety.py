@@ -11,14 +11,14 @@ from jobs.groups import PROMOTION_JOB
 from jobs.janitor import janitor_job, janitor_schedule
 from jobs.kill_switch import kill_switch_job
 from jobs.lake_upkeep import collect_garbage_job, verify_lake_job, verify_lake_schedule
-from resources.configurable import LakeResource, LedgerResource
+from resources.configurable import BrokerResource, LakeResource, LedgerResource
 from sensors.kill_switch import kill_switch_sensor
 from sensors.promote import PendingDecision, promote_if_green_sensor
 from trading_assets.configured import readable_accounts, variant_names
 from trading_assets.settings import Settings
 
 if TYPE_CHECKING:
-    from resources.ledger import Ledger
+    from resources.ledger import KillSwitch, Ledger
     from trading.risk.breakers import Breach
 
 
@@ -43,7 +43,11 @@ def safety_definitions(settings: Settings, jobs: Mapping[str, UnresolvedAssetJob
             promote_if_green_sensor(
                 jobs[PROMOTION_JOB], lambda lake, ledger: pending_decisions(settings, lake, ledger)
             ),
-            kill_switch_sensor(kill, lambda ledger: open_breaches(settings, ledger.open())),
+            kill_switch_sensor(
+                kill,
+                lambda ledger: open_breaches(settings, ledger.open()),
+                lambda ledger, brokers: open_stops(settings, ledger.open(), brokers),
+            ),
         ],
     )
 
@@ -102,3 +106,13 @@ def open_breaches(settings: Settings, ledger: "Ledger") -> list["Breach"]:
         }
         found += money_breaches(config, session, books)
     return found
+
+
+def open_stops(settings: Settings, ledger: "Ledger", brokers: BrokerResource) -> list["KillSwitch"]:
+    """Engaged switches in whose scope something is still open at a broker that answers."""
+    from resources.kill_switch import unfinished
+
+    if not ledger.engaged_switches():
+        return []
+    opened, _ = brokers.open_all(readable_accounts(settings)[0])
+    return unfinished(ledger, opened)

@@ -117,6 +117,24 @@ class Ledger:
             cause = error.orig if isinstance(error, DBAPIError) else "no connection is free"
             raise LedgerUnavailable(f"the ledger {self.shown_url} did not answer: {cause}") from None
 
+    def clock_skew_seconds(self) -> float:
+        """How far this clock is off, as far as the ledger can tell; takes the lock of a writer, and writes nothing.
+
+        On PostgreSQL against the server's clock. On either, rows of the ledger that were recorded later than now.
+
+        Raises:
+            LedgerUnavailable: the ledger takes no write.
+        """
+        with self._guard(), self._engine.connect() as connection, connection.begin():
+            _lock(connection)
+            now = self._clock()
+            newest = queries.newest_recording(connection)
+            ahead = 0.0 if newest is None else max(0.0, (newest - now).total_seconds())
+            if connection.dialect.name != "postgresql":
+                return ahead
+            server = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+            return float(max(ahead, abs((server - now).total_seconds())))
+
     # Orders
 
     def record_intents(self, intents: Sequence[OrderIntent]) -> int:

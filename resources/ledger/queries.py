@@ -246,6 +246,12 @@ def engaged_switches(connection: Connection, scopes: Sequence[str] | None = None
     ]
 
 
+def newest_recording(connection: Connection) -> dt.datetime | None:
+    """When the newest transaction was recorded."""
+    c = schema.checkpoints.c
+    return connection.execute(select(c.recorded_at).order_by(c.id.desc()).limit(1)).scalar()
+
+
 def last_release(connection: Connection, scope: str) -> dt.datetime | None:
     k = schema.kill_switch_events.c
     newest = select(k.at).where(k.scope == scope, k.action == "released").order_by(k.id.desc()).limit(1)

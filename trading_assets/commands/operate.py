@@ -59,11 +59,13 @@ def status(settings: Settings) -> None:
 @click.argument("scope", default="global")
 @click.option("--reason", required=True, help="What happened, for the record.")
 @click.option("--by", required=True, help="Your name.")
+@click.option("--flatten", is_flag=True, help="Close the positions in scope too.")
 @home_option
-def kill(scope: str, reason: str, by: str, settings: Settings) -> None:
+def kill(scope: str, reason: str, by: str, *, flatten: bool, settings: Settings) -> None:
     """Engage the kill switch for SCOPE: global, account:NAME, variant:NAME or book:ACCOUNT/VARIANT.
 
-    Recorded first, then every open order in scope is cancelled. Positions keep their protective stops.
+    Recorded first, then every open order in scope is cancelled. Positions keep their protective stops, unless --flatten, or
+    the account's on_kill, says to close them.
     """
     from resources.clock import SystemClock
     from resources.kill_switch import engage
@@ -83,6 +85,8 @@ def kill(scope: str, reason: str, by: str, settings: Settings) -> None:
         reason=reason,
         by=by,
         at=SystemClock().now(),
+        flatten=flatten,
+        others=bool(wrong),
     )
     click.echo(str(outcome))
     configured_resources(settings)["alerts"].open().send(
