@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -227,7 +228,9 @@ def switches(connection: Connection, account: str, variants: Iterable[str]) -> d
     found = {}
     for variant in variants:
         scopes = ("global", f"account:{account}", f"variant:{variant}", f"book:{account}/{variant}")
-        found[variant] = next((switch for switch in engaged if switch.scope in scopes), KillSwitch(False))
+        mine = [switch for switch in engaged if switch.scope in scopes]
+        newest = mine[0] if mine else KillSwitch(False)
+        found[variant] = replace(newest, flatten=any(switch.flatten for switch in mine))
     return found
 
 
@@ -238,9 +241,21 @@ def engaged_switches(connection: Connection, scopes: Sequence[str] | None = None
         newest = newest.where(k.c.scope.in_(scopes))
     rows = select(k).where(k.c.id.in_(newest), k.c.action != "released").order_by(k.c.id.desc())
     return [
-        KillSwitch(True, row["scope"], row["reason"], row["by"], row["at"])
+        KillSwitch(True, row["scope"], row["reason"], row["by"], row["at"], row["action"] == "flatten")
         for row in connection.execute(rows).mappings()
     ]
+
+
+def newest_recording(connection: Connection) -> dt.datetime | None:
+    """When the newest transaction was recorded."""
+    c = schema.checkpoints.c
+    return connection.execute(select(c.recorded_at).order_by(c.id.desc()).limit(1)).scalar()
+
+
+def last_release(connection: Connection, scope: str) -> dt.datetime | None:
+    k = schema.kill_switch_events.c
+    newest = select(k.at).where(k.scope == scope, k.action == "released").order_by(k.id.desc()).limit(1)
+    return connection.execute(newest).scalar()
 
 
 def decisions(

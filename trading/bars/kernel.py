@@ -10,6 +10,7 @@ import numba
 import numpy as np
 from numba import types
 
+MINUTE = 60_000_000  # microseconds
 NEVER = np.iinfo(np.int64).max
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -21,10 +22,10 @@ def _column(dtype: Any) -> Any:
 
 
 _COLUMNS = [
-    *(types.int64, types.boolean, types.int32, types.float64, types.float64, types.float64, types.int64, types.int32),
+    *(types.int64, types.boolean, types.int32, *[types.float64] * 4, types.int64, types.int32),
     *(types.int64, types.int64, types.int64, types.int64, types.int32),
 ]
-_OUTPUTS = [types.int64] * 3 + [types.float64] * 3 + [types.int64] * 2
+_OUTPUTS = [types.int64, types.int64, types.int32, *[types.float64] * 4, types.int64, types.int32, types.boolean]
 _FOLD = types.int64(
     *(_column(dtype) for dtype in _COLUMNS), types.int64, types.int64, *(dtype[::1] for dtype in _OUTPUTS)
 )
@@ -60,6 +61,7 @@ def fold(
     stamps: Any,
     begins: Any,
     session: Any,
+    open_: Any,
     high: Any,
     low: Any,
     close: Any,
@@ -73,13 +75,15 @@ def fold(
     unit: int,
     length: int,
     first: Any,
-    slots: Any,
     starts: Any,
+    dates: Any,
+    firsts: Any,
     highs: Any,
     lows: Any,
     lasts: Any,
     volumes: Any,
     counts: Any,
+    full: Any,
 ) -> int:
     """Fold each run of rows in one window into one entry of the outputs; how many there are, or -1 for a row that may not be.
 
@@ -87,38 +91,42 @@ def fold(
         stamps: microseconds since 1970, ascending within a Symbol (int64).
         begins: rows that begin another Symbol (bool).
         session: day of each row since 1970 (int32), or empty.
-        high, low, close, volume: of each row.
+        open_, high, low, close, volume: of each row.
         minutes: that each row stands for (int32), or empty: one.
         opens, closes, rests, resumes: of each session, ascending (int64 microseconds); an empty break is at the open.
         days: of each session (int32).
         unit: microseconds between rows.
         length: microseconds of a window; 0: the session.
-        first, slots, starts: row, session and start of each window (int64).
-        highs, lows, lasts, volumes, counts: highest, lowest, last price, sum of Volume and of minutes of each.
+        first, starts, dates: row, start (int64) and day of the session (int32) of each window.
+        firsts, highs, lows, lasts, volumes, counts: first, highest, lowest, last price, sum of Volume and of minutes (int32) of
+            each.
+        full: whether those are all trading minutes of the window (bool).
     """
     sessions = opens.shape[0]
     dated, counted = session.shape[0] > 0, minutes.shape[0] > 0
     slot, window = -1, -1
     # of the session and of the window that the rows are in; kept out of the arrays, which a processor would read again
     opened: Any = np.int64(0)
-    closed = rest = resume = next_open = before = end = day = total = count = opened
+    closed = rest = resume = next_open = before = end = day = total = count = trading = opened
     highest = lowest = last = 0.0
     for row in range(stamps.shape[0]):
         at = stamps[row]
         fresh = begins[row]
         if fresh or at >= next_open:
             fresh = True
-            slot = np.searchsorted(opens, at, side="right") - 1
-            if slot < 0:
-                return -1
-            opened, closed, rest, resume, day = (
-                opens[slot],
-                closes[slot],
-                rests[slot],
-                resumes[slot],
-                np.int64(days[slot]),
-            )
-            next_open = opens[slot + 1] if slot + 1 < sessions else NEVER
+            # Symbols come one after the other through the same few sessions: where the last one was is often where this one is
+            if slot < 0 or at < opened or at >= next_open:
+                slot = np.searchsorted(opens, at, side="right") - 1
+                if slot < 0:
+                    return -1
+                opened, closed, rest, resume, day = (
+                    opens[slot],
+                    closes[slot],
+                    rests[slot],
+                    resumes[slot],
+                    np.int64(days[slot]),
+                )
+                next_open = opens[slot + 1] if slot + 1 < sessions else NEVER
         if at >= closed or (dated and session[row] != day):
             return -1
         # a whole number of units after a row that was on the grid is on it too, and adding is cheaper than dividing
@@ -130,13 +138,15 @@ def fold(
         if fresh or at >= end:
             if window >= 0:
                 highs[window], lows[window], lasts[window] = highest, lowest, last
-                volumes[window], counts[window] = total, count
+                volumes[window], counts[window], full[window] = total, count, count * MINUTE == trading
             window += 1
             start, end = opened, closed
             if length > 0:
                 start += (at - start) // length * length
                 end = start + length
-            first[window], slots[window], starts[window] = row, slot, start
+            stop = min(end, closed)
+            trading = stop - start - max(min(stop, resume) - max(start, rest), 0)
+            first[window], starts[window], dates[window], firsts[window] = row, start, day, open_[row]
             highest, lowest = high[row], low[row]
             total = count = np.int64(0)
         # a NaN stays one, as in the extremes of numpy
@@ -147,5 +157,5 @@ def fold(
         count += minutes[row] if counted else 1
     if window >= 0:
         highs[window], lows[window], lasts[window] = highest, lowest, last
-        volumes[window], counts[window] = total, count
+        volumes[window], counts[window], full[window] = total, count, count * MINUTE == trading
     return window + 1

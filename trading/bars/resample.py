@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable
 from typing import Literal
 
-import numpy as np
 import polars as pl
 
 from trading.bars.errors import BarsRefused
@@ -118,14 +117,14 @@ def _aggregate(m1: pl.DataFrame, length: int | None, source: int, calendar: str)
         {
             "Symbol": m1["Symbol"].gather(windows.first),
             "Timestamp": pl.Series(windows.start).cast(INSTANT),
-            "Open": m1["Open"].to_numpy()[windows.first],
+            "Open": windows.open,
             "High": windows.high,
             "Low": windows.low,
             "Close": windows.close,
             "Volume": windows.volume,
-            "session": windows.session,
-            "minutes": windows.minutes.astype(np.int32),
-            "complete": windows.minutes == windows.length,
+            "session": pl.Series(windows.session).cast(pl.Date),
+            "minutes": windows.minutes,
+            "complete": windows.complete,
         },
         schema=RESAMPLED_SCHEMA,
     )

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from trading.bars.errors import BarsRefused
+from trading.bars.reused import empty
 from trading.contracts import violation
 from trading.sessions import SessionCalendar
 
@@ -20,6 +21,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 MINUTE = 60_000_000  # microseconds
 
+# of Windows
+_COLUMNS = (np.int64, np.int64, np.int32, *[np.float64] * 4, np.int64, np.int32, np.bool_)
 _NONE = np.empty(0, np.int32)
 _OUTSIDE = "only minutes of a regular session can be resampled; assemble_m1 cuts them"
 
@@ -31,22 +34,23 @@ class Windows:
     Attributes:
         first: row at which each begins (int64); it ends where the next one begins.
         start: microseconds since 1970 of the window's start (int64).
-        session: of each (Date).
-        high, low, close: highest, lowest and last price (float64).
+        session: of each, days since 1970 (int32).
+        open, high, low, close: first, highest, lowest and last price (float64).
         volume: sum (int64).
-        minutes: M1 bars in each (int64).
-        length: of each in trading minutes, a break left out (int64).
+        minutes: M1 bars in each (int32).
+        complete: whether there is one for each of its trading minutes, a break left out (bool).
     """
 
     first: Array
     start: Array
-    session: pl.Series
+    session: Array
+    open: Array
     high: Array
     low: Array
     close: Array
     volume: Array
     minutes: Array
-    length: Array
+    complete: Array
 
 
 def in_order(bars: pl.DataFrame) -> tuple[pl.DataFrame, Array]:
@@ -86,12 +90,12 @@ def fold(bars: pl.DataFrame, changes: Array, length: int | None, source: int, ca
     stamps = _micros(bars["Timestamp"])
     hours = _hours(calendar)
     # room for a window a row; what is not written to costs nothing
-    first, slot, start, volume, minutes = (np.empty(len(stamps), np.int64) for _ in range(5))
-    high, low, close = (np.empty(len(stamps)) for _ in range(3))
+    arrays = [empty(len(stamps), dtype) for dtype in _COLUMNS]
     count = kernel.fold(
         stamps,
         changes,
         bars["session"].to_physical().to_numpy() if "session" in bars.columns else _NONE,
+        bars["Open"].to_numpy(),
         bars["High"].to_numpy(),
         bars["Low"].to_numpy(),
         bars["Close"].to_numpy(),
@@ -104,30 +108,11 @@ def fold(bars: pl.DataFrame, changes: Array, length: int | None, source: int, ca
         hours.days,
         source * MINUTE,
         0 if length is None else length * MINUTE,
-        first,
-        slot,
-        start,
-        high,
-        low,
-        close,
-        volume,
-        minutes,
+        *arrays,
     )
     if count < 0:
         raise _refusal(bars, stamps, hours, source)
-    slot, start = slot[:count], start[:count]
-    end = hours.closes[slot] if length is None else start + length * MINUTE
-    return Windows(
-        first[:count],
-        start,
-        hours.sessions.gather(slot),
-        high[:count],
-        low[:count],
-        close[:count],
-        volume[:count],
-        minutes[:count],
-        hours.trading_minutes(slot, start, end),
-    )
+    return Windows(*(array[:count] for array in arrays))
 
 
 def _refusal(bars: pl.DataFrame, stamps: Array, hours: "_Hours", source: int) -> BarsRefused:
@@ -159,8 +144,7 @@ class _Hours:
     """Trading hours of all sessions of a calendar, as arrays."""
 
     def __init__(self, schedule: pl.DataFrame) -> None:
-        self.sessions = schedule["session"]
-        self.days: Array = self.sessions.to_physical().to_numpy()
+        self.days: Array = schedule["session"].to_physical().to_numpy()
         self.opens, self.closes = _micros(schedule["open"]), _micros(schedule["close"])
         # an empty break at the open for a session without one
         self.rests, self.resumes = (

@@ -45,8 +45,9 @@ class _Connection:
             self.synchronous = level
 
     def __del__(self) -> None:
-        # a connection inherited through fork belongs to the parent: closing it here would break its locks
-        if self.pid == os.getpid():
+        # a connection inherited through fork belongs to the parent: closing it here would break its locks. When the interpreter
+        # ends there may be no os any more; then the process closes it
+        if os is not None and self.pid == os.getpid():
             self.sql.close()
 
 
