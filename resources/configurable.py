@@ -1,14 +1,14 @@
 """Thin Dagster resources over the adapters of this package; each opens its adapter once per process."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from trading.errors import ConfigError
+from trading.errors import ConfigError, TradingError
 
 if TYPE_CHECKING:
     from resources.brokers.simulated import SimulatedBroker
@@ -101,6 +101,18 @@ class BrokerResource(dg.ConfigurableResource["BrokerResource"]):
                 f"account {account.name}: broker {account.broker!r} is not available in this installation; use simulated"
             )
         return SimulatedBroker(Path(self.state_dir) / f"{account.name}.db")
+
+    def open_all(
+        self, accounts: Iterable["AccountConfig"]
+    ) -> tuple[list[tuple["AccountConfig", "SimulatedBroker"]], list[TradingError]]:
+        """Each account with its broker, and why others have none: what is wrong with one keeps no other from being stopped."""
+        opened, wrong = [], []
+        for account in accounts:
+            try:
+                opened.append((account, self.open(account)))
+            except TradingError as error:
+                wrong.append(error)
+        return opened, wrong
 
 
 class AlertsResource(dg.ConfigurableResource["AlertsResource"]):
