@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, func, select
@@ -23,6 +24,7 @@ from resources.ledger.records import (
 from trading.orders.intents import OrderIntent, intent_from_row
 from trading.orders.lifecycle import OrderState
 from trading.portfolio import holdings
+from trading.ticks import exact
 
 _CHUNK = 500
 _I, _E, _F = schema.order_intents, schema.order_events, schema.fills
@@ -196,6 +198,12 @@ def open_positions(connection: Connection, account: str, variant: str | None = N
         )
         for h in holdings(executions)
     ]  # fmt: skip
+
+
+def filled_qty(connection: Connection, order_ref: str) -> float:
+    """Of an entry, added up exactly."""
+    rows = select(_F.c.qty).where(_F.c.order_ref == order_ref, _F.c.leg == "entry")
+    return float(sum(map(exact, connection.execute(rows).scalars()), Fraction(0)))
 
 
 def broker_cursor(connection: Connection, account: str) -> int:

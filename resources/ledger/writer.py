@@ -63,6 +63,18 @@ class LedgerWriter:
         check_transition(current, state, order_ref=intent.order_ref)
         self._append(schema.order_events, [_event_row(intent, state, reason, at, payload or {}, broker_seq)])
 
+    def state_of(self, key: str) -> OrderState | None:
+        """State of the order of that idempotency key, with what this transaction has recorded; None = never recorded."""
+        return queries.state_of(self.connection, key)
+
+    def filled_qty(self, order_ref: str) -> float:
+        """What was filled of an entry, with what this transaction has recorded."""
+        return queries.filled_qty(self.connection, order_ref)
+
+    def knows(self, account: str, execution_id: str) -> bool:
+        """Whether an execution of that id is recorded."""
+        return self._has(schema.fills, account=account, execution_id=execution_id)
+
     def record_fill(self, fill: Fill) -> bool:
         """Append an execution; False where its id is there already.
 

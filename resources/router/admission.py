@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from resources.router.desk import SESSION_ROUTED, Desk
+from resources.intake import SESSION_ROUTED
+from resources.router.desk import Desk
 from trading.errors import OrderError
 from trading.orders.intents import OrderIntent
 from trading.orders.lifecycle import OrderState

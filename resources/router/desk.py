@@ -7,16 +7,13 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from resources.brokers.simulated import SimulatedBroker
 from resources.ledger import Ledger
 from trading.accounts import AccountConfig
 from trading.bars.resample import timeframe_minutes
 from trading.live import LivePermission, nothing_live
 from trading.orders.intents import OrderIntent, TradedVariant
+from trading.ports.broker import FedBroker
 from trading.sessions import SessionCalendar
-
-SESSION_ROUTED = "session_routed"
-"""Kind of the risk event that says that a session is complete."""
 
 
 @dataclass
@@ -28,11 +25,11 @@ class Desk:
         bars: by variant, the whole session in the variant's timeframe.
         fault: called with the name of each point between two side effects.
         live: what stands against an order of a live account.
-        sent, entries, exits, refused: counts of this call.
+        sent, recorded, refused: counts of this call: orders, executions by leg, refusals by gate code.
     """
 
     ledger: Ledger
-    broker: SimulatedBroker
+    broker: FedBroker
     calendar: SessionCalendar
     account: AccountConfig
     session: dt.date
@@ -41,8 +38,7 @@ class Desk:
     fault: Callable[[str], None]
     live: LivePermission = nothing_live
     sent: int = 0
-    entries: int = 0
-    exits: int = 0
+    recorded: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:

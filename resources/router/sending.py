@@ -1,17 +1,21 @@
 """Intents through the gates to the broker: recorded before they are sent, asked for before they are sent again."""
 
 import datetime as dt
+import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 
+from resources.intake import Intake
 from resources.ledger import KillSwitch, LedgerWriter
+from resources.order_log import order_fields
 from resources.router.desk import Desk
-from resources.router.intake import Intake
 from resources.session_state import SessionState
 from trading.orders.intents import OrderIntent
 from trading.orders.lifecycle import OrderState
 from trading.ports.broker import AccountValues, BrokerUnavailable
 from trading.risk.gates import evaluate, refusal
 
+_log = logging.getLogger(__name__)
 _WAITING = (OrderState.INTENDED, OrderState.SUBMITTING, OrderState.UNKNOWN)
 
 Prices = Mapping[tuple[str, str, dt.datetime], float]
@@ -24,21 +28,18 @@ class Sender:
     def __init__(self, desk: Desk, state: SessionState, intake: Intake) -> None:
         self._desk, self._state, self._intake = desk, state, intake
 
-    def recover(self) -> None:
-        """Ask the broker what became of orders whose sending was begun."""
-        desk, states = self._desk, self._state.states
+    def give_up_passed(self) -> None:
+        """End orders that were about to be sent, never arrived, and whose moment is over. The intake has asked the broker
+        for all others before.
+        """
+        desk = self._desk
         for intent, state in desk.ledger.open_intents(desk.account.name):
             if state not in (OrderState.SUBMITTING, OrderState.UNKNOWN):
                 continue
-            order = desk.broker.find(intent.order_ref)
-            if order is not None and order.status == "working":
-                desk.ledger.record_event(intent, OrderState.ACKNOWLEDGED, at=intent.valid_from, reason="recovered")
-                states[intent.idempotency_key] = OrderState.ACKNOWLEDGED
-            elif order is None:
-                clock = desk.clock(intent.variant)
-                if clock is None or clock > intent.setup_time:
-                    desk.ledger.record_event(intent, OrderState.REJECTED, at=intent.valid_from, reason="never_sent")
-                    states[intent.idempotency_key] = OrderState.REJECTED
+            clock = desk.clock(intent.variant)
+            if (clock is None or clock > intent.setup_time) and desk.broker.find(intent.order_ref) is None:
+                with desk.ledger.write() as w:
+                    self._intake.move(w, intent, OrderState.REJECTED, intent.valid_from, "never_sent")
 
     def waiting(self) -> list[OrderIntent]:
         """Intents still to be sent, oldest first, the two sides of a setup together."""
@@ -88,19 +89,20 @@ class Sender:
                 self._desk.refused[refused.code] += 1
         return to_send
 
-    def send(self, intents: Sequence[OrderIntent], at: dt.datetime, stop: Callable[[str], None]) -> None:
+    def send(self, intents: Sequence[OrderIntent], at: dt.datetime, due: float, stop: Callable[[str], None]) -> None:
         """Place the intents, setup by setup, each after a last look at the kill switch.
 
         Args:
+            due: when the router took them up, by ``time.perf_counter``; the latency of sending counts from there.
             stop: called with the variant whose switch was found engaged.
         """
         groups: dict[str, list[OrderIntent]] = {}
         for intent in intents:
             groups.setdefault(intent.oco_id, []).append(intent)
         for group in groups.values():
-            self._place(group, at, stop)
+            self._place(group, at, due, stop)
 
-    def _place(self, group: list[OrderIntent], at: dt.datetime, stop: Callable[[str], None]) -> None:
+    def _place(self, group: list[OrderIntent], at: dt.datetime, due: float, stop: Callable[[str], None]) -> None:
         desk, variant = self._desk, group[0].variant
         switch = desk.ledger.kill_switch(desk.account.name, variant)
         if switch.engaged:
@@ -115,18 +117,33 @@ class Sender:
             if refused is not None:
                 self._refuse_all(group, at, refused)
                 return
+        unknown = [i for i in group if self._state.states[i.idempotency_key] == OrderState.UNKNOWN]
+        if unknown:
+            with desk.ledger.write() as w:
+                for intent in unknown:
+                    self._intake.move(w, intent, OrderState.SUBMITTING, at, "never_arrived")
         desk.fault("before_send")
+        sent = time.perf_counter()
         try:
             placed = desk.broker.place_bracket(group)
-        except BrokerUnavailable:
+        except BrokerUnavailable as error:
             with desk.ledger.write() as w:
                 for intent in group:
                     self._intake.move(w, intent, OrderState.UNKNOWN, at, "broker_unavailable")
+            _log.error("outcome of sending unknown: %s", error, extra=order_fields(group[0], "broker_unavailable"))
             raise
+        latency = {
+            "signal_to_send": round((sent - due) * 1000, 3),
+            "send_to_ack": round((time.perf_counter() - sent) * 1000, 3),
+        }
         desk.fault("sent")
         desk.sent += len(group)
+        for intent in group:
+            _log.info("order sent", extra={**order_fields(intent), "latency_ms": latency})
         working = {order.order_ref for order in placed if order.status == "working"}
-        self._intake.note_acknowledged([intent for intent in group if intent.order_ref in working])
+        self._intake.note_acknowledged(
+            [intent for intent in group if intent.order_ref in working], {"latency_ms": latency}
+        )
 
     def _refuse_all(self, group: list[OrderIntent], at: dt.datetime, why: str) -> None:
         """A setup whose gates were passed before a crash, of an account that may not trade live any more."""

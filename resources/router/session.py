@@ -1,23 +1,25 @@
 """One session of an account, played in time order."""
 
 import datetime as dt
+import time
 from collections import Counter
 from collections.abc import Sequence
 
 from resources.cancellation import cancel_until_none
-from resources.ledger import RiskEvent
-from resources.reconcile import Difference, reconcile, risk_events
+from resources.intake import SESSION_ROUTED, Intake
+from resources.ledger import Fill, RiskEvent
+from resources.reconcile import Difference, Reconciler
 from resources.router.admission import is_complete
 from resources.router.breaker_watch import BreakerWatch
 from resources.router.close_guard import CloseGuard
-from resources.router.desk import SESSION_ROUTED, Desk
-from resources.router.intake import Intake
+from resources.router.desk import Desk
 from resources.router.report import RoutingReport
 from resources.router.sending import Prices, Sender
 from resources.router.worth import session_worth
 from resources.session_bars import setup_prices, spans_between
 from resources.session_state import SessionState
 from trading.orders.intents import OrderIntent
+from trading.orders.lifecycle import OrderState
 from trading.risk.breakers import Breach, money_breaches
 
 
@@ -26,42 +28,44 @@ class SessionPlay:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._state = SessionState.load(
-            desk.ledger, desk.account, desk.session, desk.calendar, desk.variants, desk.bar_length
-        )
-        self._intake = Intake(desk, self._state)
+        watched = _Later()
+        self._intake = Intake(desk.ledger, desk.broker, desk.account.name, watched)
+        self._intake.recorded = desk.recorded
+        self._state = watched.state = SessionState.load(
+            desk.ledger, desk.account, desk.session, desk.calendar, desk.variants, desk.bar_length,
+            self._intake.positions.held,
+        )  # fmt: skip
         self._sender = Sender(desk, self._state, self._intake)
         self._guard = CloseGuard(desk)
-        self._reconciled = False
+        self._reconciler = Reconciler(desk.ledger, desk.broker, desk.account, self._intake, fault=desk.fault)
+        self._clean = False
+        self._differences: list[Difference] = []
+        self._reconciled_at = desk.open
         self._stopped: set[str] = set()
         self._breaches: list[Breach] = []
+        self._fills_seen = desk.recorded.total()
 
     def run(self) -> RoutingReport:
         """Every bar, every intent, then the account's worth."""
         desk = self._desk
-        self._sender.recover()
-        desk.fault("recovered")
-        self._take_in()
+        self._reconcile(self._now())
+        self._sender.give_up_passed()
         desk.fault("caught_up")
-        before = reconcile(desk.account.name, desk.ledger, desk.broker)
-        self._report_differences(before, desk.open)
-        self._reconciled = not before
         if is_complete(desk):
-            return self._report(True, tuple(before))
+            return self._report(True)
         self._play(self._sender.waiting())
-        self._take_in()
         desk.fault("session_played")
-        after = reconcile(desk.account.name, desk.ledger, desk.broker)
-        self._report_differences(after, desk.close)
-        self._complete(len(after))
+        self._reconcile(desk.close)
+        self._complete()
         desk.fault("worth_recorded")
-        return self._report(False, (*before, *after))
+        return self._report(False)
 
     def _play(self, waiting: Sequence[OrderIntent]) -> None:
         desk, account = self._desk, self._desk.account.name
         watch = BreakerWatch(desk, self._state)
         prices = setup_prices(desk.bars, waiting)
-        times = sorted({intent.valid_from for intent in waiting} | self._guard.times() | {desk.close})
+        wanted = {intent.valid_from for intent in waiting} | self._guard.times() | self._reconcile_times()
+        times = sorted({*wanted, desk.close})
         spans = {
             name: spans_between(desk.bars[name], desk.bar_length[name], desk.close, times, desk.clock(name))
             for name in desk.variants
@@ -79,24 +83,45 @@ class SessionPlay:
 
     def _step(self, at: dt.datetime, intents: Sequence[OrderIntent], prices: Prices) -> None:
         """At ``at``: take in what happened, stop if a limit broke, then pass the intents through gates and send."""
-        desk, account = self._desk, self._desk.account
+        desk, account, due = self._desk, self._desk.account, time.perf_counter()
+        if at - self._reconciled_at >= dt.timedelta(seconds=account.reconcile_seconds):
+            self._reconcile(at)
+        recorded = self._fills_seen
         with desk.ledger.write() as w:
-            filled = self._intake.take_in(w)
+            self._intake.take_in(w)
+            self._fills_seen = desk.recorded.total()
+            filled = self._fills_seen > recorded
             values = desk.broker.account_values(account.name) if filled or intents else []
             breaches = money_breaches(account, desk.session, self._state.books(values)) if filled else []
             engaged = [b for b in breaches if w.engage(b.scope, b.says, "breaker", at, b.breach_id)]
             switches = w.kill_switches(account.name, desk.variants)
             to_send = self._sender.admit(
-                w, intents, at, switches=switches, values=values, prices=prices, reconciled=self._reconciled
+                w, intents, at, switches=switches, values=values, prices=prices, reconciled=self._clean
             )
         desk.fault("step_committed")
         self._breaches += engaged
         self._enforce({name for name, switch in switches.items() if switch.engaged}, at)
-        self._sender.send(to_send, at, lambda variant: self._enforce(self._stopped | {variant}, at))
+        self._sender.send(to_send, at, due, lambda variant: self._enforce(self._stopped | {variant}, at))
 
-    def _take_in(self) -> None:
-        with self._desk.ledger.write() as w:
-            self._intake.take_in(w)
+    def _now(self) -> dt.datetime:
+        """End of the last bar of the session that a book has seen; its open where none has seen one."""
+        desk = self._desk
+        clocks = {name: desk.clock(name) for name in desk.variants}
+        ends = [clock + desk.bar_length[name] for name, clock in clocks.items() if clock is not None]
+        return min(desk.close, max([desk.open, *ends]))
+
+    def _reconcile_times(self) -> set[dt.datetime]:
+        """When broker and ledger are compared between open and close."""
+        step = dt.timedelta(seconds=self._desk.account.reconcile_seconds)
+        count = int((self._desk.close - self._desk.open) / step)
+        return {self._desk.open + number * step for number in range(1, count + 1)}
+
+    def _reconcile(self, at: dt.datetime) -> None:
+        """Take in all that the broker knows; no new entry while something differs."""
+        outcome = self._reconciler.run(at, self._desk.session)
+        self._clean, self._reconciled_at = outcome.clean, at
+        self._differences += [found for found in outcome.found if found not in self._differences]
+        self._desk.fault("reconciled")
 
     def _enforce(self, variants: set[str], at: dt.datetime) -> None:
         """Cancel every working order of the stopped books, until the broker shows none."""
@@ -105,13 +130,7 @@ class SessionPlay:
             cancel_until_none(desk.broker, desk.account.name, name, at, lambda: desk.fault("cancelled"))
         self._stopped = variants
 
-    def _report_differences(self, differences: Sequence[Difference], at: dt.datetime) -> None:
-        if differences:
-            with self._desk.ledger.write() as w:
-                for event in risk_events(self._desk.account.name, self._desk.session, at, differences):
-                    w.record_risk_event(event)
-
-    def _complete(self, differences: int) -> None:
+    def _complete(self) -> None:
         desk = self._desk
         with desk.ledger.write() as w:
             for worth, held in session_worth(desk, self._state):
@@ -119,11 +138,12 @@ class SessionPlay:
             w.record_risk_event(
                 RiskEvent(
                     desk.close, desk.account.name, "", SESSION_ROUTED, "info", f"session {desk.session} is complete",
-                    {"differences": differences}, desk.session, f"{SESSION_ROUTED}:{desk.account.name}:{desk.session}",
+                    {"differences": len(self._differences), "broker_seq": self._intake.seq}, desk.session,
+                    f"{SESSION_ROUTED}:{desk.account.name}:{desk.session}",
                 )
             )  # fmt: skip
 
-    def _report(self, already: bool, differences: tuple[Difference, ...]) -> RoutingReport:
+    def _report(self, already: bool) -> RoutingReport:
         desk = self._desk
         return RoutingReport(
             account=desk.account.name,
@@ -132,10 +152,22 @@ class SessionPlay:
             intents=len(self._state.states),
             sent=desk.sent,
             refused=dict(desk.refused),
-            entries=desk.entries,
-            exits=desk.exits,
+            entries=desk.recorded["entry"],
+            exits=desk.recorded["exit"],
             outcomes=dict(Counter(str(state) for state in self._state.states.values())),
             breaches=tuple(self._breaches),
-            differences=differences,
+            differences=tuple(self._differences),
             worth=tuple(desk.ledger.worth(desk.account.name, session=desk.session)),
         )
+
+
+class _Later:
+    """Hands what the intake records on to the session's figures, which are loaded after it."""
+
+    state: SessionState
+
+    def note_state(self, intent: OrderIntent, state: OrderState) -> None:
+        self.state.note_state(intent, state)
+
+    def note_fill(self, fill: Fill) -> None:
+        self.state.note_fill(fill)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 import polars as pl
 
@@ -58,6 +59,12 @@ class Books:
     def load(self, account: str, variant: str) -> Book:
         """The book as it is stored now. BrokerError where it was never opened."""
         return self._held(account, variant).book
+
+    def lot(self, account: str, variant: str, symbol: str) -> Decimal:
+        """Lot of a Symbol in the book."""
+        instruments = json.loads(self.row(account, variant).instruments)
+        given = {"symbol": symbol} if instruments is None else instruments[symbol]
+        return Instrument.model_validate(given).lot
 
     def row(self, account: str, variant: str) -> BookRow:
         """What is stored of the book; BrokerError where it was never opened."""

@@ -30,6 +30,9 @@ CREATE TABLE IF NOT EXISTS events (
   leg TEXT NOT NULL, at TEXT NOT NULL, session TEXT NOT NULL, price REAL NOT NULL, qty REAL NOT NULL, fee REAL NOT NULL,
   reason TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS events_by_account ON events (account, seq);
+CREATE TABLE IF NOT EXISTS untold (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL, order_ref TEXT NOT NULL, at TEXT NOT NULL,
+  session TEXT NOT NULL, price REAL NOT NULL, qty REAL NOT NULL, fee REAL NOT NULL, last INTEGER NOT NULL);
 """
 _ORDER = "order_ref, setup_id, account, variant, symbol, side, qty, status, filled_qty, reason"
 
@@ -48,6 +51,19 @@ class OrderRow:
     status: OrderStatus
     filled_qty: float
     reason: str
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A part of an entry's fill; ``last`` says that no other follows."""
+
+    order_ref: str
+    at: dt.datetime
+    session: dt.date
+    price: float
+    qty: float
+    fee: float
+    last: bool
 
 
 @dataclass(frozen=True)
@@ -220,3 +236,30 @@ class BrokerStore:
             )
             for seq, kind, ref, leg, at, session, price, qty, fee, reason in rows
         ]  # fmt: skip
+
+    # Executions that have happened and are told later
+
+    def hold_back(self, account: str, execution: Execution) -> None:
+        e = execution
+        self._db.execute(
+            "INSERT INTO untold (account, order_ref, at, session, price, qty, fee, last) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (account, e.order_ref, e.at.isoformat(), e.session.isoformat(), e.price, e.qty, e.fee, e.last),
+        )
+
+    def untold(self, account: str) -> dict[str, float]:
+        """Quantity that is held back, by order_ref."""
+        rows = self._db.execute("SELECT order_ref, sum(qty) FROM untold WHERE account = ? GROUP BY 1", (account,))
+        return dict(rows.fetchall())
+
+    def take_untold(self, account: str, order_ref: str | None = None) -> list[Execution]:
+        """What was held back, of the account or of one order, in its order; it is so no more."""
+        where, names = "account = ? AND (order_ref = ? OR ? IS NULL)", (account, order_ref, order_ref)
+        rows = self._db.execute(
+            f"SELECT order_ref, at, session, price, qty, fee, last FROM untold WHERE {where} ORDER BY id", names
+        ).fetchall()
+        if rows:
+            self._db.execute(f"DELETE FROM untold WHERE {where}", names)
+        return [
+            Execution(ref, dt.datetime.fromisoformat(at), dt.date.fromisoformat(session), price, qty, fee, bool(last))
+            for ref, at, session, price, qty, fee, last in rows
+        ]
