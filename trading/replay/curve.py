@@ -96,6 +96,16 @@ def complete(curve: Any, spans: int, cash: float) -> None:
 
 
 @compiled
+def draw(curve: Any, equity: Any, drawdown: Any) -> None:
+    """Equity, and 1 - equity / (highest equity so far), of a curve that is complete."""
+    peak = curve.realised[0] + curve.unrealised[0] if equity.shape[0] > 0 else 0.0
+    for t in range(equity.shape[0]):
+        equity[t] = curve.realised[t] + curve.unrealised[t]
+        peak = max(peak, equity[t])
+        drawdown[t] = 1.0 - equity[t] / peak
+
+
+@compiled
 def clear(curve: Any, spans: int) -> None:
     """Make the curve fit for another run."""
     for k in range(spans):

@@ -13,8 +13,8 @@ from trading.replay.contracts import check_instruments
 from trading.replay.fill_order import FillOrder, fill_order_code
 from trading.replay.machine import Machine, new_log, new_queue
 from trading.replay.market import Bars, Floats, Ints, SignalArrays, read_bars, read_signals, sessions_of
-from trading.replay.metrics import FIGURES, SESSIONS_PER_YEAR, as_metrics, equity_frame
-from trading.replay.result import INSTANT, ReplayResult, fills_frame, rejected_frame, trades_frame
+from trading.replay.metrics import FIGURES, SESSIONS_PER_YEAR, as_metrics
+from trading.replay.result import ReplayResult, equity_frame, fills_frame, rejected_frame, trades_frame
 from trading.replay.state import Curve, Log, Queue
 from trading.replay.threads import parts_of
 
@@ -66,9 +66,9 @@ def replay(
         ahead=True,
         parts=parts,
     )
-    curve = run.complete()
+    run.complete()
     with ThreadPoolExecutor(1) as other:
-        fills, equity = other.submit(fills_frame, run.machine), other.submit(equity_frame, curve)
+        fills, equity = other.submit(fills_frame, run.machine), other.submit(equity_frame, read.market.grid, run.curve)
         _, ends = sessions_of(read)
         at_ends = run.equity_at(ends, np.empty(len(ends)))
         figures = run.figures(at_ends, sessions_per_year(of_symbol), np.empty(len(FIGURES)))
@@ -126,13 +126,11 @@ class Run:
         equity_at(self.curve, self.spans, self.machine.config.initial_cash, steps, out)
         return out
 
-    def complete(self) -> pl.DataFrame:
-        """The curve, filled in where nothing was held: Timestamp, realised, unrealised."""
+    def complete(self) -> None:
+        """Fill in the curve where nothing was held."""
         from trading.replay.curve import complete
 
         complete(self.curve, self.spans, self.machine.config.initial_cash)
-        columns = {"realised": self.curve.realised, "unrealised": self.curve.unrealised}
-        return pl.DataFrame({"Timestamp": pl.Series(self.bars.market.grid).cast(INSTANT), **columns})
 
     def figures(self, session_equity: Floats, per_year: int, out: Floats) -> Floats:
         """The run's figures, see :mod:`trading.replay.figures`, into ``out``."""

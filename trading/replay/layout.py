@@ -6,18 +6,18 @@ from trading.replay import state
 from trading.replay.compiled import compiled
 
 ENTRY, EXIT, FILLED = state.ENTRY, state.EXIT, state.FILLED
-SYMBOL, SIDE, SETUP, ENTRY_TIME, EXIT_TIME, REASON, ENTRY_NUMBER = (
-    state.T_SYMBOL, state.T_SIDE, state.T_SETUP, state.T_ENTRY_TIME, state.T_EXIT_TIME, state.T_REASON, state.T_ENTRY,
+SYMBOL, SIDE, SETUP, ENTRY_TIME, EXIT_TIME, REASON, BARS, ENTRY_NUMBER = (
+    state.T_SYMBOL, state.T_SIDE, state.T_SETUP, state.T_ENTRY_TIME, state.T_EXIT_TIME, state.T_REASON, state.T_BARS,
+    state.T_ENTRY,
 )  # fmt: skip
-QTY, ENTRY_PRICE, ENTRY_FEE, EXIT_PRICE, EXIT_FEE = (
-    state.T_QTY, state.T_ENTRY_PRICE, state.T_ENTRY_FEE, state.T_EXIT_PRICE, state.T_EXIT_FEE,
+QTY, ENTRY_PRICE, ENTRY_FEE, EXIT_PRICE, EXIT_FEE, PNL = (
+    state.T_QTY, state.T_ENTRY_PRICE, state.T_ENTRY_FEE, state.T_EXIT_PRICE, state.T_EXIT_FEE, state.T_PNL,
 )  # fmt: skip
 
 
 @compiled
-def exit_order(times: Any, symbol: Any, out: Any) -> bool:
-    """Fill `out` with the permutation that sorts nearly sorted (time, Symbol) pairs; whether they are sorted already."""
-    is_sorted = True
+def exit_order(times: Any, symbol: Any, out: Any) -> None:
+    """Fill `out` with the permutation that sorts nearly sorted (time, Symbol) pairs."""
     for i in range(times.shape[0]):
         j = i
         while j > 0:
@@ -26,17 +26,22 @@ def exit_order(times: Any, symbol: Any, out: Any) -> bool:
                 break
             out[j] = k
             j -= 1
-            is_sorted = False
         out[j] = i
-    return is_sorted
 
 
 @compiled
-def take(values: Any, order: Any, out: Any) -> None:
-    """Columns of `values` (rows, n) in that order."""
-    for row in range(values.shape[0]):
-        for i in range(order.shape[0]):
-            out[row, i] = values[row, order[i]]
+def lay_out_trades(
+    log: Any, order: Any, symbol: Any, setup: Any, side: Any, qty: Any, entry_time: Any, entry_price: Any, exit_time: Any,
+    exit_price: Any, reason: Any, fees: Any, pnl: Any, bars: Any,
+) -> None:  # fmt: skip
+    """Fill columns with closed trades in that order; `symbol` and `reason` as in :func:`lay_out_fills`."""
+    whole, money = log.whole, log.money
+    for n in range(order.shape[0]):
+        i = order[n]
+        symbol[n], side[n], reason[n], bars[n] = whole[SYMBOL, i], whole[SIDE, i], whole[REASON, i], whole[BARS, i]
+        setup[n], entry_time[n], exit_time[n] = whole[SETUP, i], whole[ENTRY_TIME, i], whole[EXIT_TIME, i]
+        qty[n], entry_price[n], exit_price[n] = money[QTY, i], money[ENTRY_PRICE, i], money[EXIT_PRICE, i]
+        fees[n], pnl[n] = money[ENTRY_FEE, i] + money[EXIT_FEE, i], money[PNL, i]
 
 
 @compiled

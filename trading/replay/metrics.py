@@ -16,12 +16,6 @@ FIGURES = (
 """What a run is summed up by, in the order of :func:`as_metrics`."""
 
 
-def equity_frame(curve: pl.DataFrame) -> pl.DataFrame:
-    """Add ``equity`` and ``drawdown`` to Timestamp, realised, unrealised (one row a timestamp, ascending)."""
-    equity = pl.col("realised") + pl.col("unrealised")
-    return curve.with_columns(equity=equity).with_columns(drawdown=1.0 - pl.col("equity") / pl.col("equity").cum_max())
-
-
 def sharpe(
     session_equity: pl.Series | Floats, initial_cash: float, sessions_per_year: int = SESSIONS_PER_YEAR
 ) -> float | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from trading.replay import state
@@ -66,34 +67,37 @@ class ReplayResult:
     metrics: dict[str, float | int | None]
 
 
-def trades_frame(machine: Machine, *, copy: bool = False) -> pl.DataFrame:
-    """Closed trades from the log of a finished run; its columns are the log's own memory unless copied."""
-    from trading.replay.layout import take
+def trades_frame(machine: Machine) -> pl.DataFrame:
+    """Closed trades from the log of a finished run, which it does not keep."""
+    from trading.replay.layout import lay_out_trades
 
-    closed = int(machine.run[0]["closed"])
-    whole, money = machine.log.whole[:, :closed], machine.log.money[:, :closed]
-    order = _exit_order(whole)
-    if order is not None:
-        whole, money = np.empty(whole.shape, np.int64), np.empty(money.shape)
-        take(machine.log.whole, order, whole)
-        take(machine.log.money, order, money)
-    elif copy:
-        whole, money = whole.copy(), money.copy()
-    columns = {
-        "Symbol": names(whole[state.T_SYMBOL], machine.symbols),
-        "setup_time": _instants(whole[state.T_SETUP]),
-        "side": _side(whole[state.T_SIDE]),
-        "qty": _floats(money[state.T_QTY]),
-        "entry_time": _instants(whole[state.T_ENTRY_TIME]),
-        "entry_price": _floats(money[state.T_ENTRY_PRICE]),
-        "exit_time": _instants(whole[state.T_EXIT_TIME]),
-        "exit_price": _floats(money[state.T_EXIT_PRICE]),
-        "exit_reason": reasons(whole[state.T_REASON]),
-        "fees": _floats(money[state.T_ENTRY_FEE] + money[state.T_EXIT_FEE]),
-        "pnl": _floats(money[state.T_PNL]),
-        "bars_held": pl.Series(whole[state.T_BARS], dtype=pl.Int64),
-    }
-    return pl.DataFrame(columns, schema=TRADES)
+    n = int(machine.run[0]["closed"])
+    order = _exit_order(machine.log.whole[:, :n])
+    symbol, reason = np.empty(n, np.uint32), np.empty(n, np.uint32)
+    setup, entry_time, exit_time, bars = (np.empty(n, np.int64) for _ in range(4))
+    side = np.empty(n, np.int8)
+    qty, entry_price, exit_price, fees, pnl = (np.empty(n) for _ in range(5))
+    lay_out_trades(
+        machine.log, order, symbol, setup, side, qty, entry_time, entry_price, exit_time, exit_price, reason, fees, pnl,
+        bars,
+    )  # fmt: skip
+    return pl.DataFrame(
+        {
+            "Symbol": names(symbol, machine.symbols),
+            "setup_time": _instants(setup),
+            "side": pl.Series(side),
+            "qty": _floats(qty),
+            "entry_time": _instants(entry_time),
+            "entry_price": _floats(entry_price),
+            "exit_time": _instants(exit_time),
+            "exit_price": _floats(exit_price),
+            "exit_reason": reasons(reason),
+            "fees": _floats(fees),
+            "pnl": _floats(pnl),
+            "bars_held": pl.Series(bars),
+        },
+        schema=TRADES,
+    )
 
 
 def fills_frame(machine: Machine) -> pl.DataFrame:
@@ -127,6 +131,23 @@ def fills_frame(machine: Machine) -> pl.DataFrame:
     )
 
 
+def equity_frame(grid: npt.NDArray[np.int64], curve: state.Curve) -> pl.DataFrame:
+    """A curve that is complete, by the timestamps of the grid; its columns are the curve's own memory."""
+    from trading.replay.curve import draw
+
+    equity, drawdown = np.empty(len(grid)), np.empty(len(grid))
+    draw(curve, equity, drawdown)
+    return pl.DataFrame(
+        {
+            "Timestamp": _instants(grid),
+            "realised": _floats(curve.realised),
+            "unrealised": _floats(curve.unrealised),
+            "equity": _floats(equity),
+            "drawdown": _floats(drawdown),
+        }
+    )
+
+
 def rejected_frame(machine: Machine) -> pl.DataFrame:
     """Rejected setups from the log; expired ones are not rejections."""
     drops = machine.log.drops[:, : int(machine.run[0]["drops"])]
@@ -144,14 +165,15 @@ def rejected_frame(machine: Machine) -> pl.DataFrame:
 
 
 def _exit_order(whole: Any) -> Any:
-    """The permutation that sorts trades by (exit_time, Symbol); None where they are. The log is nearly in that order."""
+    """The permutation that sorts trades by (exit_time, Symbol); the log is nearly in that order."""
     from trading.replay.layout import exit_order
 
     if (whole[state.T_REASON] == state.END).any():
         # their exit_time can lie far back
         return np.lexsort((whole[state.T_SYMBOL], whole[state.T_EXIT_TIME]))
     order = np.empty(whole.shape[1], np.int64)
-    return None if exit_order(whole[state.T_EXIT_TIME], whole[state.T_SYMBOL], order) else order
+    exit_order(whole[state.T_EXIT_TIME], whole[state.T_SYMBOL], order)
+    return order
 
 
 def names(index: Any, symbols: list[str]) -> pl.Series:
@@ -160,10 +182,6 @@ def names(index: Any, symbols: list[str]) -> pl.Series:
 
 def reasons(codes: Any) -> pl.Series:
     return _REASONS.gather(pl.Series(codes.astype(np.uint32)))
-
-
-def _side(sides: Any) -> pl.Series:
-    return pl.Series(sides.astype(np.int8))
 
 
 def _floats(values: Any) -> pl.Series:

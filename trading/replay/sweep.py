@@ -164,7 +164,7 @@ class _Sweep:
 
     def _keep(self, i: int, machine: Machine) -> None:
         if self.trades is not None:
-            self.trades[i] = trades_frame(machine, copy=True).select(pl.lit(i, dtype=SET).alias("set"), pl.all())
+            self.trades[i] = trades_frame(machine).select(pl.lit(i, dtype=SET).alias("set"), pl.all())
         if self.sums is not None:
             self.sums.add(i, machine)
 

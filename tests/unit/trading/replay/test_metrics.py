@@ -3,12 +3,15 @@
 import datetime as dt
 import math
 
+import numpy as np
 import polars as pl
 import pytest
 
 from trading.instruments import Instrument
 from trading.replay import ReplayConfig, replay
-from trading.replay.metrics import equity_frame, sharpe
+from trading.replay.metrics import sharpe
+from trading.replay.result import equity_frame
+from trading.replay.state import Curve
 
 MINUTE = 60_000_000
 T0 = 1_704_205_800_000_000
@@ -173,8 +176,10 @@ def test_sharpe_is_annualised_by_the_sessions_of_the_year():
 
 
 def test_drawdown_is_of_the_running_peak():
-    curve = pl.DataFrame({"Timestamp": [1, 2, 3, 4], "realised": [100.0, 80.0, 120.0, 90.0], "unrealised": [0.0] * 4})
-    assert equity_frame(curve)["drawdown"].to_list() == pytest.approx([0.0, 0.2, 0.0, 0.25])
+    curve = Curve(np.array([100.0, 90.0, 120.0, 80.0]), np.array([0.0, -10.0, 0.0, 10.0]), np.empty((2, 0), np.int64))
+    drawn = equity_frame(np.arange(4), curve)
+    assert drawn["equity"].to_list() == [100.0, 80.0, 120.0, 90.0]
+    assert drawn["drawdown"].to_list() == pytest.approx([0.0, 0.2, 0.0, 0.25])
 
 
 def test_another_calendar_has_another_year(oracle):
