@@ -46,7 +46,9 @@ class Accident:
         variant = kit.TestVariant("v", kit.replay_config(**(costs | replay)), timeframe="1m")
         self.desk = kit.make_desk(folder, [variant], sessions=[DAY], symbols=["AAA"], account=config)
         rows = [
-            (symbol, minutes(i), *map(float, bar), 100, DAY) for symbol, path in bars.items() for i, bar in enumerate(path)
+            (symbol, minutes(i), *map(float, bar), 100, DAY)
+            for symbol, path in bars.items()
+            for i, bar in enumerate(path)
         ]
         self.desk.bars["v"] = pl.DataFrame(rows, schema=self.desk.bars["v"].schema, orient="row")
         self.wishes: list[OrderIntent] = []
@@ -65,7 +67,9 @@ class Accident:
 
     def route(self, **options: Any):
         desk = self.desk
-        return desk.router.route_session(desk.account, DAY, self.wishes, desk.session_bars(DAY), desk.variants, **options)
+        return desk.router.route_session(
+            desk.account, DAY, self.wishes, desk.session_bars(DAY), desk.variants, **options
+        )
 
     def fills(self, leg: str):
         return [fill for fill in self.desk.ledger.fills("paper") if fill.leg == leg]
@@ -169,7 +173,7 @@ def test_a_small_size_tripled_after_a_streak(tmp_path: Path) -> None:
 
 
 def test_a_position_without_a_stop_drifts_to_minus_50_percent(tmp_path: Path) -> None:
-    """Its order has no way out; held all the same, the daily loss on what is not realised closes it at the first Close past -5 %."""
+    """Its order has no way out; held all the same, the unrealised daily loss closes it at the first Close past -5 %."""
     drift = [(100.0 - i, 100.0 - i, 99.0 - i, 99.0 - i) for i in range(50)]
     with pytest.raises(OrderError, match="levels are out of order"):
         Accident(tmp_path / "none", account(), {"AAA": [FLAT]}).wish(0, stop=101.0)
