@@ -1,6 +1,7 @@
 """One account whose position loses 5 % while its other orders rest, through the real router, ledger and simulated broker."""
 
 import datetime as dt
+import itertools
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,4 +138,4 @@ class _Watched:
     def stopped(self) -> Stopped:
         m = self._marks
         points = [m[name] for name in ("bar", "filled", "cancelling", "cancelled", "verified")]
-        return Stopped(*(1000 * (after - before) for before, after in zip(points, points[1:], strict=False)))
+        return Stopped(*(1000 * (after - before) for before, after in itertools.pairwise(points)))
