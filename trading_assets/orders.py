@@ -20,6 +20,7 @@ from trading_assets.configured import account as load_account
 from trading_assets.configured import variant as load_variant
 from trading_assets.configured import variant_names
 from trading_assets.dataset import asset_spec, contract_check
+from trading_assets.difference_alerts import difference_alert
 from trading_assets.history import History
 from trading_assets.lineage import trace
 from trading_assets.live import live_permission
@@ -260,6 +261,13 @@ class TradingDesk:
         )
         for breach in report.breaches:
             self._alert(account, session, breach)
+        if report.differences:
+            self.alerts.send(
+                difference_alert(
+                    account, calendar.close(session), report.differences, report.left, link=self.link,
+                    key=f"differences:{account}:{session}:{len(report.differences)}",
+                )
+            )  # fmt: skip
         after, until = calendar.close(calendar.previous(session)), calendar.close(session)
         events = events_frame(self.ledger.events_between(account, after, until), session)
         reads = {"order_batch": batch_commit}

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -200,6 +200,11 @@ def filled_qty(connection: Connection, order_ref: str) -> float:
     """Of an entry, added up exactly."""
     rows = select(_F.c.qty).where(_F.c.order_ref == order_ref, _F.c.leg == "entry")
     return float(sum(map(exact, connection.execute(rows).scalars()), Fraction(0)))
+
+
+def rows_after(connection: Connection, table: str, row_id: int) -> list[Mapping[str, Any]]:
+    t = schema.METADATA.tables[table]
+    return [dict(row) for row in connection.execute(select(t).where(t.c.id > row_id).order_by(t.c.id)).mappings()]
 
 
 def broker_cursor(connection: Connection, account: str) -> int:

@@ -44,6 +44,7 @@ class SessionPlay:
         self._reconciler = Reconciler(desk.ledger, desk.broker, desk.account, self._intake, fault=desk.fault)
         self._clean = False
         self._differences: list[Difference] = []
+        self._left: tuple[Difference, ...] = ()
         self._reconciled_at = desk.open
         self._stopped: set[str] = set()
         self._breakers = Breakers(desk, self._state, references or {}, health)
@@ -124,7 +125,7 @@ class SessionPlay:
     def _reconcile(self, at: dt.datetime) -> None:
         """Take in all that the broker knows; no new entry while something differs."""
         outcome = self._reconciler.run(at, self._desk.session)
-        self._clean, self._reconciled_at = outcome.clean, at
+        self._left, self._clean, self._reconciled_at = outcome.left, outcome.clean, at
         self._differences += [found for found in outcome.found if found not in self._differences]
         self._desk.fault("reconciled")
 
@@ -167,6 +168,7 @@ class SessionPlay:
             outcomes=dict(Counter(str(state) for state in self._state.states.values())),
             breaches=tuple(self._breakers.breaches),
             differences=tuple(self._differences),
+            left=self._left,
             worth=tuple(desk.ledger.worth(desk.account.name, session=desk.session)),
         )
 
