@@ -3,8 +3,9 @@
 Orders come as JSON lines, ``{"folder": ..., "seed": ..., "most": ..., "kills": ..., "lossy": ...}``; each is a trial, answered
 with its counts. Router and broker are forks of this process; nothing of Polars runs in it, as its threads would not come along.
 
-``most``: a router is killed at its n-th side effect, n drawn from 1 to ``most``, up to ``kills`` times; a side effect is a call
-of the broker or a transaction of the ledger, and the kill comes right before it or right after it.
+``most``: a router is killed at its n-th side effect, n drawn from 1 to ``most``, or, every other time, at one of the first
+of a ``RISKY`` kind if that comes earlier, up to ``kills`` times; a side effect is a call of the broker or a transaction of the
+ledger, and the kill comes right before it or right after it.
 ``lossy``: the broker also loses the exits of positions that it has just opened.
 """
 
@@ -25,6 +26,11 @@ from pathlib import Path
 from typing import Any
 
 INTERVAL = 900.0
+RISKY = [
+    f"{when} {call}"
+    for call in ("place_bracket", "find", "advance", "events", "commit")
+    for when in ("before", "after")
+]
 _TIMEOUT = 2.0
 
 
@@ -159,18 +165,17 @@ def serve(folder: Path, seed: int, lossy: bool) -> None:
     broker_server(folder / "broker.db", address, executions_per_fill=3, exchange=bad).serve_forever(poll_interval=5)
 
 
-def route(folder: Path, kill_at: int) -> None:
-    """Both sessions; killed at the point of that number (0 = never)."""
+def route(folder: Path, kill_at: int, kind: str = "", number: int = 0) -> None:
+    """Both sessions; killed at the point ``kill_at`` (0 = never), or at the ``number``-th one of ``kind``."""
     from resources.brokers.simulated import BrokerAddress, RemoteBroker
     from resources.ledger import Ledger
     from resources.router import Router
 
-    ticks = 0
+    passed = Counter[str]()
 
     def tick(point: str) -> None:
-        nonlocal ticks
-        ticks += 1
-        if ticks == kill_at:
+        passed.update([point])
+        if passed.total() == kill_at or (point == kind and passed[point] == number):
             with (folder / "kills").open("a") as kills:
                 kills.write(point + "\n")
             os.kill(os.getpid(), signal.SIGKILL)
@@ -227,7 +232,11 @@ def trial(folder: str, seed: int, most: int, kills: int, lossy: bool = False) ->
     broker = _fork(serve, home, seed, lossy)
     try:
         while True:
-            code = _ended(_fork(route, home, rng.randint(1, most) if counts["router"] < kills else 0))
+            kind, kill_at = "", 0
+            if counts["router"] < kills:
+                risky = [*RISKY, "before protect", "after protect"] if lossy else RISKY
+                kind, kill_at = rng.choice(risky) if rng.random() < 0.5 else "", rng.randint(1, most)
+            code = _ended(_fork(route, home, kill_at, kind, rng.randint(1, 3)))
             if code == 0:
                 return dict(counts)
             if code != -signal.SIGKILL:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 PROGRAM = Path(__file__).with_name("crash_program.py")
 INTERVAL = 900.0
 # seed, most side effects between two kills, kills, does the broker lose stops
-TRIALS = [
+TRIALS = [(11, 90, 140, False), (12, 90, 140, False), (21, 90, 140, True), (23, 90, 140, True)]
     (11, 150, 110, False),
     (12, 150, 110, False),
     (13, 400, 110, False),
@@ -90,7 +90,7 @@ def run(program: subprocess.Popen[str], folder: Path, seed: int, most: int, kill
     assert ledger.verify() == []
     ledger.close()
     broker.close()
-    return counts + seen + Counter({"kill points": len(points), "seconds without a stop, at most": int(longest)})
+    return counts + seen + points
 
 
 def trades(folder: Path) -> list[tuple[object, ...]]:
@@ -111,6 +111,8 @@ def test_no_kill_doubles_an_order_loses_a_fill_or_leaves_a_position_bare(tmp_pat
             total += run(program, folder, seed, most, kills, lossy)
     print(dict(total))
     assert total["router"] >= 500 and total["broker"] >= 5
+    calls = ("place_bracket", "protect", "advance", "find", "events", "executions", "open_orders", "commit")
+    assert all(total[f"{when} {call}"] > 0 for when in ("before", "after") for call in calls)
     assert min(total[name] for name in ("dropped_before", "dropped_after", "delayed", "exits_lost")) >= 3
     # kills or not, the market gave the same trades wherever no stop was lost
-    assert trades(tmp_path / "11") == trades(tmp_path / "12") == trades(tmp_path / "13")
+    assert trades(tmp_path / "11") == trades(tmp_path / "12") != []
