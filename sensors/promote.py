@@ -1,12 +1,13 @@
 """promote_if_green: ask for the promotion job when the newest evidence of a variant is not decided on yet."""
 
+import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from resources.configurable import LakeResource, LedgerResource
+from resources.configurable import ClockResource, LakeResource, LedgerResource
 
 PROMOTE_SENSOR = "promote_if_green"
 
@@ -26,7 +27,7 @@ class PendingDecision:
     decision_id: str
 
 
-FindPending = Callable[[LakeResource, LedgerResource], Sequence[PendingDecision]]
+FindPending = Callable[[LakeResource, LedgerResource, dt.datetime], Sequence[PendingDecision]]
 
 
 def promote_if_green_sensor(job: UnresolvedAssetJobDefinition, find_pending: FindPending) -> dg.SensorDefinition:
@@ -45,9 +46,9 @@ def promote_if_green_sensor(job: UnresolvedAssetJobDefinition, find_pending: Fin
         "due, and the record of a stay otherwise.",
     )
     def promote_if_green(
-        context: dg.SensorEvaluationContext, lake: LakeResource, ledger: LedgerResource
+        context: dg.SensorEvaluationContext, lake: LakeResource, ledger: LedgerResource, clock: ClockResource
     ) -> dg.SensorResult:
-        pending = find_pending(lake, ledger)
+        pending = find_pending(lake, ledger, clock.now())
         for decision in pending:
             context.log.info(
                 f"{decision.variant} as of {decision.session}: {decision.from_stage} to {decision.to_stage}, "

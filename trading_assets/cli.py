@@ -40,6 +40,12 @@ _COMMANDS = {
     ),
     "explain": ("trading_assets.commands.explain", "explain", "from an order back to the raw file's hash"),
     "status": ("trading_assets.commands.operate", "status", "stages, accounts, kill switches, open orders"),
+    "approve": ("trading_assets.commands.decision", "approve", "approve a step to live, as a person"),
+    "decision": (
+        "trading_assets.commands.decision",
+        "decision",
+        "look decisions up, take one again, move a version",
+    ),
     "kill": (
         "trading_assets.commands.operate",
         "kill",

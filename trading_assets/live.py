@@ -2,20 +2,18 @@
 
 import datetime as dt
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from trading.live import ALLOW_LIVE, LivePermission, LiveStanding, environment_refusal, live_refusal
 from trading_assets.configured import account, account_names, variant
 from trading_assets.settings import Settings
-from trading_assets.stages import stage_at
+from trading_assets.stages import recorded, recorded_approvals, stage_at
 
 if TYPE_CHECKING:
     from resources.ledger import Ledger
     from trading.accounts import AccountConfig
     from trading.orders import OrderIntent
-    from trading.promotion import Decision
-    from trading.promotion.evidence import Approval
 
 
 def live_permission(settings: Settings, ledger: "Ledger", env: Mapping[str, str] = os.environ) -> LivePermission:
@@ -36,34 +34,17 @@ def live_permission(settings: Settings, ledger: "Ledger", env: Mapping[str, str]
 
 def live_standing(settings: Settings, ledger: "Ledger", name: str, session: dt.date) -> LiveStanding:
     """Stage of the configured version when ``session`` begins, and who approved it."""
-    from trading.promotion import Decision
 
     standing = stage_at(settings, ledger, name, session)
-    if standing.stage != "live":
+    if standing.stage != "live" or standing.held_by is None:
         return LiveStanding(standing.stage, standing.strategy_version, standing.decision_id)
     version = standing.strategy_version
-    recorded = [Decision.from_dict(found.content) for found in ledger.decisions(name, session, version)]
-    holding = [decision for decision in recorded if decision.to_stage == "live"]
-    symbols = frozenset(holding[-1].live_symbols)
-    return LiveStanding("live", version, standing.decision_id, symbols, _approvals(ledger, name, version, holding))
-
-
-def _approvals(ledger: "Ledger", name: str, version: str, holding: Sequence["Decision"]) -> list["Approval"]:
-    """Approvals of the evidence of ``holding``, the decisions that hold the version on stage live.
-
-    One is in the decision that led there; later ones, which renew it, are rows of the ledger's table ``approvals`` whose
-    commit_id is the hash of such evidence.
-    """
-    from trading.promotion.evidence import Approval
-
-    held = {decision.evidence.content_hash: decision.evidence.approval for decision in holding}
-    found = [given for digest, given in held.items() if given is not None and given.evidence_hash == digest]
-    renewed = [
-        Approval(by=row.person, at=row.at, strategy_version=version, evidence_hash=row.commit_id, comment=row.reason)
-        for row in ledger.approvals(name, version)
-        if row.commit_id in held
-    ]
-    return [*found, *renewed]
+    holding = [decision for decision in recorded(ledger, name, session).decisions if decision.to_stage == "live"]
+    held = {decision.evidence.content_hash for decision in holding if decision.strategy_version == version}
+    # the approval that led there, and later ones, which renew it; each for the evidence of a decision that holds it there
+    approvals = [given for given in recorded_approvals(ledger, name, version) if given.evidence_hash in held]
+    symbols = frozenset(standing.held_by.live_symbols)
+    return LiveStanding("live", version, standing.decision_id, symbols, approvals)
 
 
 def registered_accounts(settings: Settings, env: Mapping[str, str] = os.environ) -> list[str]:

@@ -20,13 +20,14 @@ from trading_assets.materialise import Materialised, Produce, Skipped, dimension
 from trading_assets.pins import Pins
 from trading_assets.publications import materialised
 from trading_assets.settings import Settings
-from trading_assets.sweep_evidence import SweepEvidence
+from trading_assets.stages import recorded, recorded_approvals
+from trading_assets.sweep_evidence import SweepEvidence, VersionOf
 
 if TYPE_CHECKING:
     from resources.lake import Commit
     from resources.ledger import Ledger
-    from trading.promotion import Decision, Evidence
-    from trading.variants import Variant
+    from trading.promotion import Approval, Decision, Evidence
+    from trading.promotion.stages import Stage
 
 
 def promotion_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -48,7 +49,7 @@ def promotion_assets(settings: Settings, partitions: dg.MultiPartitionsDefinitio
         publisher = lake.publisher(context, platform_version(), clock.now)
 
         def prepare(_: Sequence[str]) -> Produce:
-            desk = DecisionDesk(settings, History(publisher.snapshot()), ledger.open())
+            desk = DecisionDesk(settings, History(publisher.snapshot()), ledger.open(), clock.now())
 
             def produce(key: str) -> Materialised | Skipped:
                 name, as_of = dimension_of(key, "variant"), dt.date.fromisoformat(session_of(key))
@@ -104,11 +105,18 @@ def _sweep_of_the_session(settings: Settings) -> list[dg.AssetDep]:
 
 @dataclass
 class DecisionDesk:
-    """Collects the evidence of a variant as of a session and decides on it; remembers what was decided before."""
+    """Collects the evidence of a variant as of a session and decides on it; remembers what was decided before.
+
+    Attributes:
+        at: when; approvals older than the settings' ``approval_days`` are void.
+        until: what the ledger was told later does not count; None = all counts.
+    """
 
     settings: Settings
     history: History
     ledger: "Ledger"
+    at: dt.datetime
+    until: dt.datetime | None = None
     _decided: dict[str, list["Decision"]] = field(default_factory=dict)
     _red_sessions: dict[dt.date, bool] | None = None
 
@@ -118,17 +126,34 @@ class DecisionDesk:
 
     def decide(self, name: str, as_of: dt.date) -> tuple["Decision", ...]:
         """The decisions of one session, without recording them: pure but for what it reads."""
-        from trading.promotion import decide_all, green_history, stage_before
+        from trading.promotion import decide_all
 
-        variant = load_variant(self.settings, name)
-        earlier = [decision for decision in self.earlier(name) if decision.session < as_of]
-        evidence = self.evidence(variant, as_of, earlier)
-        evidence = evidence.model_copy(update={"earlier_green": green_history(earlier, evidence)})
-        return decide_all(evidence, promotion_policy(self.settings), stage_before(earlier, evidence))
+        evidence, stage = self.collected(load_variant(self.settings, name), as_of)
+        return decide_all(evidence, promotion_policy(self.settings), stage)
+
+    def collected(self, variant: VersionOf, as_of: dt.date) -> tuple["Evidence", "Stage"]:
+        """The evidence of a session with all that was decided before it, and the stage that it begins on."""
+        from trading.promotion import green_history, stage_before
+
+        known = [decision for decision in self.earlier(variant.name) if decision.session <= as_of]
+        before = [decision for decision in known if decision.session < as_of]
+        evidence = self.evidence(variant, as_of, before)
+        evidence = evidence.model_copy(update={"earlier_green": green_history(before, evidence)})
+        evidence = evidence.model_copy(update={"approval": self._approval(evidence, known)})
+        return evidence, stage_before(known, evidence)
+
+    def _approval(self, evidence: "Evidence", known: list["Decision"]) -> "Approval | None":
+        """A person's approval of this very evidence: given lately, or used by a decision of the session already."""
+        used = [decision.evidence.approval for decision in known if decision.session == evidence.session]
+        oldest = self.at - dt.timedelta(days=self.settings.approval_days)
+        for given in recorded_approvals(self.ledger, evidence.variant, evidence.strategy_version):
+            if given.evidence_hash == evidence.content_hash and (oldest <= given.at <= self.at or given in used):
+                return given
+        return None
 
     def record(self, decisions: tuple["Decision", ...], commit: str, at: dt.datetime) -> None:
         """Into the ledger, each once; the commits that they are published with and rest on are pinned by tags."""
-        known = {decision.decision_id for decision in self.earlier(decisions[0].variant)}
+        known = {decision.decision_id for decision in self.ledger.decisions(decisions[0].variant)}
         for decision in decisions:
             if decision.decision_id in known:
                 continue
@@ -155,14 +180,12 @@ class DecisionDesk:
         return made_by(self.history.snapshot, "backtest", partition)
 
     def earlier(self, name: str) -> list["Decision"]:
-        """All recorded decisions of a variant, in order of (session, recording)."""
-        from trading.promotion import Decision
-
+        """All recorded decisions of a variant that count, in order of (session, recording)."""
         if name not in self._decided:
-            self._decided[name] = [Decision.from_dict(found.content) for found in self.ledger.decisions(name)]
+            self._decided[name] = list(recorded(self.ledger, name, until=self.until).decisions)
         return self._decided[name]
 
-    def evidence(self, variant: "Variant", as_of: dt.date, earlier: list["Decision"]) -> "Evidence":
+    def evidence(self, variant: VersionOf, as_of: dt.date, earlier: list["Decision"]) -> "Evidence":
         """What is known of ``variant`` as of a session, read from the published backtest at the pinned commit."""
         from trading.promotion import DataQuality, Evidence, HorizonEvidence, Robustness, SymbolEvidence
 
@@ -234,7 +257,7 @@ class DecisionDesk:
         """Kill switches engaged for the variant itself up to the session."""
         return tuple(
             f"{switch.scope}: {switch.reason}"
-            for switch in self.ledger.engaged_switches()
+            for switch in self.ledger.engaged_switches(self.until)
             if (switch.scope == f"variant:{name}" or switch.scope.endswith(f"/{name}"))
             and (switch.at is None or switch.at.date() <= as_of)
         )

@@ -1,5 +1,6 @@
 """What watches over money and data: promote-if-green, the kill switch, the lake's upkeep, wired to this installation."""
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from jobs.approve import approve_job
 from jobs.groups import PROMOTION_JOB
 from jobs.janitor import janitor_job, janitor_schedule
 from jobs.kill_switch import kill_switch_job
@@ -35,13 +37,16 @@ def safety_definitions(settings: Settings, jobs: Mapping[str, UnresolvedAssetJob
     """All of it; nothing here imports a strategy or opens a file while definitions load."""
     # an account whose file is wrong is not traded, and must not keep the others from being stopped
     kill = kill_switch_job(lambda: readable_accounts(settings)[0])
+    approval = approve_job(
+        lambda lake, ledger, at, name, by, reason: _approve(settings, lake, ledger, at, name, by, reason)
+    )
     janitor, verify = janitor_job(), verify_lake_job()
     return Safety(
-        jobs=[kill, janitor, verify, collect_garbage_job(settings.storage.retention_days)],
+        jobs=[kill, approval, janitor, verify, collect_garbage_job(settings.storage.retention_days)],
         schedules=[janitor_schedule(janitor), verify_lake_schedule(verify)],
         sensors=[
             promote_if_green_sensor(
-                jobs[PROMOTION_JOB], lambda lake, ledger: pending_decisions(settings, lake, ledger)
+                jobs[PROMOTION_JOB], lambda lake, ledger, at: pending_decisions(settings, lake, ledger, at)
             ),
             kill_switch_sensor(
                 kill,
@@ -52,7 +57,9 @@ def safety_definitions(settings: Settings, jobs: Mapping[str, UnresolvedAssetJob
     )
 
 
-def pending_decisions(settings: Settings, lake: LakeResource, ledger: LedgerResource) -> list[PendingDecision]:
+def pending_decisions(
+    settings: Settings, lake: LakeResource, ledger: LedgerResource, at: dt.datetime
+) -> list[PendingDecision]:
     """Decisions that the newest backtest of each variant calls for and that the ledger does not have.
 
     One that lets the variant stay counts too: a row of red sessions leads down only if each of them is on record.
@@ -62,13 +69,13 @@ def pending_decisions(settings: Settings, lake: LakeResource, ledger: LedgerReso
     from trading_assets.promotion import DecisionDesk
 
     opened = lake.open()
-    desk = DecisionDesk(settings, History(Snapshot(opened, opened.resolve("main@"))), ledger.open())
+    desk = DecisionDesk(settings, History(Snapshot(opened, opened.resolve("main@"))), ledger.open(), at)
     pending = []
     for name in variant_names(settings):
         sessions = desk.history.sessions("backtest", {"variant": name})
         if not sessions:
             continue
-        recorded = {decision.decision_id for decision in desk.earlier(name)}
+        recorded = {decision.decision_id for decision in desk.ledger.decisions(name)}
         for decision in desk.decide(name, sessions[-1]):
             if decision.decision_id not in recorded:
                 pending.append(
@@ -82,6 +89,18 @@ def pending_decisions(settings: Settings, lake: LakeResource, ledger: LedgerReso
                 )
                 break  # the job takes the session's further steps along
     return pending
+
+
+def _approve(
+    settings: Settings, lake: LakeResource, ledger: LedgerResource, at: dt.datetime, name: str, by: str, reason: str
+) -> str:
+    from trading_assets.persons import approve, open_desk
+
+    done = approve(open_desk(settings, lake.open(), ledger.open(), at), name, by=by, reason=reason)
+    return (
+        f"{done.approval.person} approves {name}, version {done.approval.strategy_version}, on evidence "
+        f"{done.approval.commit_id[:12]} as of {done.session}"
+    )
 
 
 def open_breaches(settings: Settings, ledger: "Ledger") -> list["Breach"]:

@@ -60,6 +60,7 @@ class Settings(_Model):
     min_coverage: float = Field(0.95, ge=0.0, le=1.0)
     storage: StorageSettings = StorageSettings()
     promotion_policy: str = "promotion.yaml"
+    approval_days: int = Field(7, ge=1, le=366)
     universes: str = "universes"
     alerts: AlertSettings = AlertSettings()
 

@@ -9,31 +9,46 @@ from trading_assets.settings import Settings
 
 if TYPE_CHECKING:
     from resources.ledger import Ledger
+    from trading.promotion import Approval, Decision, Record
 
 _ALWAYS = dt.date(9999, 12, 31)
+_TABLES = ("promotion_decisions", "approvals")
 
 
 @dataclass(frozen=True)
 class Standing:
-    """The stage of a variant before a session; ``decision_id`` is of the decision that led there, empty for none."""
+    """The stage of a variant before a session.
+
+    Attributes:
+        decision_id, since: of the decision that led there; empty and None for none.
+        held_by: the newest decision that holds the version there; None for none.
+        doubts: recorded decisions that do not count, and why.
+    """
 
     variant: str
     strategy_version: str
     stage: str
     decision_id: str
     since: dt.date | None
+    held_by: "Decision | None" = None
+    doubts: tuple[str, ...] = ()
 
 
 def stage_at(settings: Settings, ledger: "Ledger", name: str, before: dt.date | None = None) -> Standing:
     """Stage of the configured version of ``name`` when session ``before`` begins (None: after all decisions).
 
-    Only decisions as of earlier sessions count, so that what a session showed never lets its own orders through.
+    Only decisions as of earlier sessions count, so that what a session showed never lets its own orders through; and of
+    those only the ones that :func:`trading.promotion.examine` finds borne out. Where a row of the record is not what was
+    written, nothing can be said of any stage, and the variant counts as suspended.
     """
-    from trading.promotion import Decision, Evidence, stage_before
+    from trading.promotion import Evidence, stage_before
 
     variant = load_variant(settings, name)
     session = before or _ALWAYS
-    recorded = [Decision.from_dict(found.content) for found in ledger.decisions(name, session)]
+    broken = _broken(ledger)
+    if broken:
+        return Standing(name, variant.strategy_version, "suspended", "", None, None, broken)
+    record = recorded(ledger, name, session)
     version = Evidence(
         variant=name,
         strategy_version=variant.strategy_version,
@@ -43,12 +58,75 @@ def stage_at(settings: Settings, ledger: "Ledger", name: str, before: dt.date | 
         code_version="none",
         calendar_version="none",
     )
-    stage = stage_before(recorded, version)
-    led = [decision for decision in recorded if decision.moves and decision.to_stage == stage]
+    stage = stage_before(record.decisions, version)
+    holding = [decision for decision in record.decisions if decision.to_stage == stage]
+    led = [decision for decision in holding if decision.moves]
     return Standing(
         variant=name,
         strategy_version=variant.strategy_version,
         stage=stage,
         decision_id=led[-1].decision_id if led else "",
         since=led[-1].session if led else None,
+        held_by=holding[-1] if holding else None,
+        doubts=record.doubts,
     )
+
+
+def recorded(ledger: "Ledger", name: str, before: dt.date | None = None, until: dt.datetime | None = None) -> "Record":
+    """Decisions of a variant that count, as of sessions before ``before`` and recorded up to ``until``."""
+    from trading.errors import DataError
+    from trading.promotion import Decision, Record, examine
+
+    found, unreadable = [], []
+    for row in ledger.decisions(name, before):
+        if until is not None and row.at > until:
+            continue
+        try:
+            decision = Decision.from_dict(row.content)
+        except DataError as error:
+            unreadable.append(str(error))
+            continue
+        shown = (row.decision_id, row.variant, row.to_stage, row.session)
+        if shown == (decision.decision_id, decision.variant, decision.to_stage, decision.session):
+            found.append(decision)
+        else:
+            unreadable.append(f"decision {row.decision_id}: its row does not say what its content says")
+    approvals: list[Approval] = []
+    for version in sorted({decision.strategy_version for decision in found if decision.to_stage == "live"}):
+        approvals += recorded_approvals(ledger, name, version)
+    record = examine(found, approvals, _taken_again)
+    return Record(record.decisions, (*unreadable, *record.doubts))
+
+
+def recorded_approvals(ledger: "Ledger", name: str, version: str) -> "list[Approval]":
+    """Approvals of one version, as the ledger has them: what is approved is the evidence of that hash."""
+    from trading.promotion import Approval
+
+    return [
+        Approval(by=row.person, at=row.at, strategy_version=version, evidence_hash=row.commit_id, comment=row.reason)
+        for row in ledger.approvals(name, version)
+    ]
+
+
+_differing: dict[str, tuple[str, ...]] = {}
+
+
+def _taken_again(decision: "Decision") -> tuple[str, ...]:
+    """:func:`replay_decision`, once a process for each decision: its id is a hash of all of it."""
+    from trading.promotion import replay_decision
+
+    if decision.decision_id not in _differing:
+        _differing[decision.decision_id] = replay_decision(decision)
+    return _differing[decision.decision_id]
+
+
+_looked_at: dict[str, tuple[object, tuple[str, ...]]] = {}
+
+
+def _broken(ledger: "Ledger") -> tuple[str, ...]:
+    """What is wrong with the record of decisions and approvals; looked at again whenever it has grown."""
+    heads = ledger.heads()
+    state = tuple(heads[table] for table in _TABLES)
+    if _looked_at.get(ledger.shown_url, (None,))[0] != state:
+        _looked_at[ledger.shown_url] = state, tuple(str(problem) for problem in ledger.verify(tables=_TABLES))
+    return _looked_at[ledger.shown_url][1]

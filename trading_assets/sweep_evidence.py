@@ -3,13 +3,23 @@
 import datetime as dt
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from trading_assets.history import History
 
 if TYPE_CHECKING:
     from trading.promotion import Robustness
-    from trading.variants import Variant
+
+
+class VersionOf(Protocol):
+    """A variant as far as its evidence is concerned."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def strategy_version(self) -> str: ...
+    @property
+    def config_hash(self) -> str: ...
 
 
 @dataclass
@@ -20,7 +30,7 @@ class SweepEvidence:
     _manifests: dict[str, dict[str, Any]] = field(default_factory=dict)
     _listed: list[tuple[dt.date, str]] | None = None
 
-    def of(self, variant: "Variant", as_of: dt.date) -> "tuple[Robustness, dict[str, str]] | None":
+    def of(self, variant: VersionOf, as_of: dt.date) -> "tuple[Robustness, dict[str, str]] | None":
         """Figures of the newest sweep that started from this very variant, and the pins of it; None where there is none.
 
         The same settings are asked for, by ``config_hash``, and code and parameters by ``strategy_version``: the figures of
@@ -46,7 +56,7 @@ class SweepEvidence:
             self._listed = sorted(sorted(found, key=lambda one: one[1]), key=lambda one: one[0], reverse=True)
         return self._listed
 
-    def _is_of(self, partition: dict[str, str], variant: "Variant") -> bool:
+    def _is_of(self, partition: dict[str, str], variant: VersionOf) -> bool:
         key = f"{partition['session']}/{partition['sweep']}"
         if key not in self._manifests:
             self._manifests[key] = json.loads(self.history.snapshot.content("sweep", partition, "manifest.json"))

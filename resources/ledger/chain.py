@@ -7,7 +7,7 @@ That, and a tail cut off together with its checkpoints, only heads that were kep
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -76,10 +76,13 @@ def head(connection: Connection, table: Table) -> tuple[int, str]:
     return (0, GENESIS) if row is None else (row[0], row[1])
 
 
-def verify(connection: Connection, kept: Heads | None = None) -> Iterator[Problem]:
+def verify(
+    connection: Connection, kept: Heads | None = None, tables: Collection[str] | None = None
+) -> Iterator[Problem]:
     """Every problem of every table, in order of id; reads all rows.
 
     Args:
+        tables: look at these alone; None = all.
         kept: heads that were noted outside of the ledger: every row up to them must be what it was then.
     """
     present = set(inspect(connection).get_table_names())
@@ -91,12 +94,13 @@ def verify(connection: Connection, kept: Heads | None = None) -> Iterator[Proble
     outside = {name: (row_id, digest) for name, (row_id, digest) in (kept or {}).items() if row_id}
     for name in sorted((noted.keys() | outside.keys()) - METADATA.tables.keys()):
         yield Problem(name, 0, "missing", f"the ledger has no table {name}, heads were noted for it")
-    for table in METADATA.sorted_tables:
+    looked_at = [table for table in METADATA.sorted_tables if tables is None or table.name in tables]
+    for table in looked_at:
         if table.name not in present:
             yield Problem(table.name, 0, "missing", f"the table {table.name} is not there")
         else:
             yield from _verify_table(connection, table, noted.get(table.name, {}), outside.get(table.name))
-    for name in unprotected(connection, [table.name for table in METADATA.sorted_tables if table.name in present]):
+    for name in unprotected(connection, [table.name for table in looked_at if table.name in present]):
         yield Problem(name, 0, "unprotected", f"{name} is not append only: its triggers are missing or changed")
 
 

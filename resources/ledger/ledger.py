@@ -2,7 +2,7 @@
 
 import datetime as dt
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -266,10 +266,10 @@ class Ledger:
         """Whether sending is stopped for the book; True where that cannot be known."""
         return self.kill_switch(account, variant).engaged
 
-    def engaged_switches(self) -> list[KillSwitch]:
-        """All switches that are engaged now, newest first. LedgerUnavailable where that cannot be known."""
+    def engaged_switches(self, at: dt.datetime | None = None) -> list[KillSwitch]:
+        """All switches that are engaged now, or were at a time, newest first. LedgerUnavailable where that cannot be known."""
         with self._read() as c:
-            return queries.engaged_switches(c)
+            return queries.engaged_switches(c, at=at)
 
     # Promotion, backtests
 
@@ -286,10 +286,19 @@ class Ledger:
             return queries.decisions(c, variant, before_session, strategy_version)
 
     def decision(self, decision_id: str) -> Decision:
-        for found in self.decisions():
-            if found.decision_id == decision_id:
-                return found
-        raise LedgerError(f"the ledger knows no decision {decision_id!r}")
+        """One decision by its id, or the beginning of it.
+
+        Raises:
+            LedgerError: no decision, or several, begin so.
+        """
+        found = [row for row in self.decisions() if decision_id and row.decision_id.startswith(decision_id)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise LedgerError(
+                f"decision {decision_id!r} is ambiguous: {', '.join(row.decision_id for row in found[:3])}; give more digits"
+            )
+        raise LedgerError(f"the ledger knows no decision {decision_id!r}; trading decision list shows those there are")
 
     def record_approval(self, approval: Approval) -> bool:
         """See :meth:`LedgerWriter.record_approval`."""
@@ -350,14 +359,15 @@ class Ledger:
 
     # Integrity
 
-    def verify(self, kept: Heads | None = None) -> list[Problem]:
+    def verify(self, kept: Heads | None = None, tables: Collection[str] | None = None) -> list[Problem]:
         """What was changed, removed, inserted or reordered since it was recorded; empty = all is as it was written.
 
         Args:
             kept: what :meth:`heads` gave at some time and was kept elsewhere.
+            tables: look at these alone; None = all.
         """
         with self._read() as c:
-            return list(chain.verify(c, kept))
+            return list(chain.verify(c, kept, tables))
 
     def protect(self) -> None:
         """Install the triggers that refuse changes again, where somebody has taken them off."""

@@ -244,11 +244,15 @@ def switches(connection: Connection, account: str, variants: Iterable[str]) -> d
     return found
 
 
-def engaged_switches(connection: Connection, scopes: Sequence[str] | None = None) -> list[KillSwitch]:
+def engaged_switches(
+    connection: Connection, scopes: Sequence[str] | None = None, at: dt.datetime | None = None
+) -> list[KillSwitch]:
     k = schema.kill_switch_events
     newest = select(func.max(k.c.id)).group_by(k.c.scope)
     if scopes is not None:
         newest = newest.where(k.c.scope.in_(scopes))
+    if at is not None:
+        newest = newest.where(k.c.at <= at)
     rows = select(k).where(k.c.id.in_(newest), k.c.action != "released").order_by(k.c.id.desc())
     return [
         KillSwitch(True, row["scope"], row["reason"], row["by"], row["at"], row["action"] == "flatten")

@@ -168,7 +168,8 @@ def test_the_variants_own_set_is_its_backtest(desk: Desk, written: tuple[Path, s
 def test_a_decision_reads_the_sweep_of_its_very_variant(desk: Desk, written: tuple[Path, str]) -> None:
     """Runs after the asset and the backtest above are on main."""
     findings = json.loads((written[0] / "robustness.json").read_text())
-    desk_of_decisions = DecisionDesk(desk.settings, History(desk.snapshot), Ledger(desk.settings.ledger_url))
+    now = dt.datetime(2024, 6, 1, tzinfo=dt.UTC)
+    desk_of_decisions = DecisionDesk(desk.settings, History(desk.snapshot), Ledger(desk.settings.ledger_url), now)
     variant = load_variant(desk.settings, "risk1")
     evidence = desk_of_decisions.evidence(variant, desk.last, [])
     found = evidence.robustness

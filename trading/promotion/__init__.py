@@ -22,6 +22,7 @@ from trading.promotion.evidence import (
 from trading.promotion.gates import GateResult, evaluate_gates
 from trading.promotion.horizons import HORIZONS, Horizon, HorizonWindow, horizon_window, horizon_windows
 from trading.promotion.policy import PromotionPolicy
+from trading.promotion.record import Record, examine
 from trading.promotion.stages import LADDER, Stage, Transition
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "HorizonEvidence",
     "HorizonWindow",
     "PromotionPolicy",
+    "Record",
     "Robustness",
     "Stage",
     "SymbolEvidence",
@@ -46,6 +48,7 @@ __all__ = [
     "decide_all",
     "decide_by_person",
     "evaluate_gates",
+    "examine",
     "green_history",
     "horizon_window",
     "horizon_windows",

@@ -193,7 +193,7 @@ def replay_decision(decision: Decision, evidence: Evidence | None = None) -> tup
     again = evidence or decision.evidence
     if again.approval is None and decision.evidence.approval is not None:
         again = again.model_copy(update={"approval": decision.evidence.approval})
-    if decision.to_stage in _BY_PERSON[decision.from_stage] and decision.decided_by != "auto":
+    if is_by_person(decision):
         taken = decide_by_person(
             again,
             decision.policy,
@@ -207,18 +207,26 @@ def replay_decision(decision: Decision, evidence: Evidence | None = None) -> tup
     return tuple(_differences("", decision.model_dump(mode="json"), taken.model_dump(mode="json")))
 
 
+def is_by_person(decision: Decision) -> bool:
+    """Whether a person ordered this move; a step to live is the gates' own, though it carries a name."""
+    return decision.decided_by != "auto" and decision.to_stage in _BY_PERSON[decision.from_stage]
+
+
 def stage_before(decisions: Iterable[Decision], evidence: Evidence) -> Stage:
     """Stage of a version when a session begins, from the decisions of earlier sessions in the order they were made.
 
-    Decisions of the session itself do not count, so that deciding it again gives the same. Other code,
+    Decisions of the session itself do not count, so that deciding it again gives the same; but a person's move holds from
+    then on, also against what is decided again. Other code,
     parameters or settings (strategy_version, config_hash) make another version, which starts at experiment; so
     does one that is taken up again after another. Suspended and retired stick to their version through that.
     """
     stage: Stage = "experiment"
     for decision in decisions:
-        if decision.variant != evidence.variant or decision.session >= evidence.session:
+        earlier = decision.session < evidence.session
+        ordered = decision.session == evidence.session and is_by_person(decision)
+        if decision.variant != evidence.variant or not (earlier or ordered):
             continue
-        if _same_version(decision, evidence):
+        if same_version(decision, evidence):
             stage = decision.to_stage
         elif stage not in ("suspended", "retired"):
             stage = "experiment"
@@ -233,14 +241,15 @@ def green_history(decisions: Iterable[Decision], evidence: Evidence) -> tuple[bo
     for decision in decisions:
         if decision.variant != evidence.variant or decision.session >= evidence.session:
             continue
-        if decision.moves or not _same_version(decision, evidence):
+        if decision.moves or not same_version(decision, evidence):
             green.clear()
         else:
             green[decision.session] = decision.green
     return tuple(green.values())
 
 
-def _same_version(decision: Decision, evidence: Evidence) -> bool:
+def same_version(decision: Decision, evidence: Evidence) -> bool:
+    """Whether ``decision`` is on the version of ``evidence``: code, parameters and settings."""
     return (decision.strategy_version, decision.evidence.config_hash) == (
         evidence.strategy_version,
         evidence.config_hash,
