@@ -24,12 +24,14 @@ class LiveStanding:
         stage: of the version that is configured now.
         strategy_version: that version.
         decision_id: of the decision that led to the stage.
+        symbols: that may trade live, by the newest decision that holds the version there.
         approvals: by persons, for the evidence of decisions that hold this version on stage live.
     """
 
     stage: str
     strategy_version: str
     decision_id: str
+    symbols: frozenset[str] = frozenset()
     approvals: Sequence[Approval] = ()
 
 
@@ -70,6 +72,8 @@ def live_refusal(
         return (
             f"{where}: the order was built under decision {intent.lineage.decision_id!r}, not {standing.decision_id!r}"
         )
+    if intent.symbol not in standing.symbols:
+        return f"{where}: {intent.symbol} is not among the Symbols that may trade live (live_symbols of its decision)"
     given = [
         approval.at for approval in standing.approvals if approval.strategy_version == version and approval.at <= at
     ]

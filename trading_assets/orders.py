@@ -33,7 +33,7 @@ from trading_assets.materialise import (
 )
 from trading_assets.order_frames import differences_frame, events_frame, fills_frame, positions_frame, worth_frame
 from trading_assets.pins import Pins
-from trading_assets.portfolio import recompute
+from trading_assets.portfolio import Recomputation
 from trading_assets.publications import contract_audit, materialised
 from trading_assets.settings import Settings
 from trading_assets.stages import stage_at
@@ -152,6 +152,7 @@ class TradingDesk:
     brokers: BrokerResource
     alerts: "AlertSink"
     link: str
+    _recomputed: dict[str, Recomputation] = field(default_factory=dict)
     _batches: dict[tuple[str, dt.date], tuple[list["OrderIntent"], str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -312,7 +313,8 @@ class TradingDesk:
         worth = self.ledger.worth(account, session=session)
         if not worth:
             return Skipped(f"session {session} of account {account} is not routed: materialise order_routing first")
-        differences = recompute(self.ledger, account, session)
+        recomputed = self._recomputed.setdefault(account, Recomputation(self.ledger, account))
+        differences = recomputed.differences(session)
         if differences:
             raise OrderError(
                 f"portfolio_worth {account} {session}: {len(differences)} figure(s) do not come out of the fills, the first: "

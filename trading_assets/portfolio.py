@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trading.portfolio import BookValue, book_values, cents
+from trading.portfolio import BookValue, Portfolio, cents
 from trading.ticks import exact
 
 if TYPE_CHECKING:
     from resources.ledger import Ledger, Worth
     from trading.accounts import AccountConfig
+
+
+_HALF_A_CENT = exact(0.005)
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Difference:
 
     variant: str
     figure: str
-    recorded: float
+    recorded: float | None
     recomputed: float
 
     def __str__(self) -> str:
@@ -28,36 +31,51 @@ class Difference:
         )
 
 
-def recompute(ledger: "Ledger", account: str, session: dt.date) -> list[Difference]:
-    """Recorded figures of the session that the account's fills, valued at the recorded last prices, do not give to the cent.
+class Recomputation:
+    """The account's recorded figures held against its fills, session after session; each fill is read once.
 
-    Raises:
-        OrderError: the fills contradict each other, or hold what no position was recorded for.
+    Sessions may be asked for in any order, in ascending order they cost least.
     """
-    recorded = ledger.worth(account, session=session)
-    if any(worth.fees is None for worth in recorded):
-        return []  # recorded by a version that kept no positions, hence no last prices
-    positions = ledger.positions(account, session)
-    fills = [fill for fill in ledger.fills(account) if fill.session <= session]
-    values = book_values(fills, {position.order_ref: position.last_price for position in positions})
-    found = []
-    for worth in recorded:
-        value = values.get((account, worth.variant), BookValue())
-        realised = exact(worth.capital) + value.realised
-        figures = (
-            ("realised", worth.realised, realised),
-            ("unrealised", worth.unrealised, value.unrealised),
-            ("equity", worth.equity, realised + value.unrealised),
-            ("fees", worth.fees or 0.0, value.fees),
-            ("long_exposure", worth.long_exposure or 0.0, value.long_exposure),
-            ("short_exposure", worth.short_exposure or 0.0, value.short_exposure),
-        )
-        found += [
-            Difference(worth.variant, name, said, float(gives))
-            for name, said, gives in figures
-            if abs(exact(said) - gives) >= exact(0.005)
+
+    def __init__(self, ledger: "Ledger", account: str) -> None:
+        self._ledger, self._account = ledger, account
+        self._portfolio, self._taken = Portfolio(), dt.date.min
+
+    def differences(self, session: dt.date) -> list[Difference]:
+        """Figures recorded of the session that the fills, valued at the recorded last prices, do not give to the cent.
+
+        Raises:
+            OrderError: the fills contradict each other, or hold what no position was recorded for.
+        """
+        recorded = self._ledger.worth(self._account, session=session)
+        if any(worth.fees is None for worth in recorded):
+            return []  # recorded by a version that kept no positions, hence no last prices
+        if session < self._taken:
+            self._portfolio, self._taken = Portfolio(), dt.date.min
+        self._portfolio.take(self._ledger.fills_of_sessions(self._account, self._taken, session))
+        self._taken = session
+        positions = self._ledger.positions(self._account, session)
+        values = self._portfolio.values({position.order_ref: position.last_price for position in positions})
+        return [
+            difference
+            for worth in recorded
+            for difference in _compared(worth, values.get((self._account, worth.variant), BookValue()))
         ]
-    return found
+
+
+def _compared(worth: "Worth", value: BookValue) -> Iterator[Difference]:
+    realised = exact(worth.capital) + value.realised
+    figures = (
+        ("realised", worth.realised, realised),
+        ("unrealised", worth.unrealised, value.unrealised),
+        ("equity", worth.equity, realised + value.unrealised),
+        ("fees", worth.fees, value.fees),
+        ("long_exposure", worth.long_exposure, value.long_exposure),
+        ("short_exposure", worth.short_exposure, value.short_exposure),
+    )
+    for name, said, gives in figures:
+        if said is None or abs(exact(said) - gives) >= _HALF_A_CENT:
+            yield Difference(worth.variant, name, said, float(gives))
 
 
 @dataclass(frozen=True)
@@ -83,7 +101,7 @@ def portfolio_lines(ledger: "Ledger", config: "AccountConfig", session: dt.date 
             f"  {p.variant}: {p.side * p.qty:+g} {p.symbol} from {p.entry_price:.4f}, last {p.last_price:.4f}, unrealised "
             f"{p.unrealised:+,.2f} ({p.order_ref})"
         )
-    differences = recompute(ledger, config.name, session)
+    differences = Recomputation(ledger, config.name).differences(session)
     for difference in differences:
         yield Line(f"  WRONG {difference}", wrong=True)
     if not differences:

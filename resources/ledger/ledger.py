@@ -203,6 +203,11 @@ class Ledger:
         with self._read() as c:
             return queries.fills(c, account, variant, session)
 
+    def fills_of_sessions(self, account: str, after: dt.date, until: dt.date) -> list[Fill]:
+        """Executions of sessions after one and up to another, in order of recording."""
+        with self._read() as c:
+            return queries.fills_of_sessions(c, account, after, until)
+
     def open_positions(self, account: str, variant: str | None = None) -> list[OpenPosition]:
         """Filled entries without an exit, in order of recording."""
         with self._read() as c:

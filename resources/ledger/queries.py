@@ -182,6 +182,11 @@ def fills(
     return _fills(connection, rows)
 
 
+def fills_of_sessions(connection: Connection, account: str, after: dt.date, until: dt.date) -> list[Fill]:
+    where = (_F.c.account == account, _F.c.session > after, _F.c.session <= until)
+    return _fills(connection, select(_F).where(*where).order_by(_F.c.id))
+
+
 def _fills(connection: Connection, rows: Select[Any]) -> list[Fill]:
     names = list(Fill.__dataclass_fields__)
     return [Fill(**{name: row[name] for name in names}) for row in connection.execute(rows).mappings()]

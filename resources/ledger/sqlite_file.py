@@ -9,13 +9,17 @@ class SqliteFile:
     """One ledger's file, and the mark beside it that says that there was one.
 
     Raises:
-        LedgerUnavailable: the mark is there and the file is gone.
+        LedgerUnavailable: the mark is there and the file is gone, or its folder cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
         self._path, self._mark = path, path.with_name(f"{path.name}.made")
         self._opened: tuple[int, int] | None = None
-        if self._mark.exists() and not path.exists():
+        try:
+            gone = self._mark.exists() and not path.exists()
+        except OSError as error:
+            raise LedgerUnavailable(f"the ledger {path} cannot be looked at: {error.strerror}") from None
+        if gone:
             raise LedgerUnavailable(
                 f"the ledger {path} is gone. Restore it from a backup; only where a new, empty one is meant to begin, remove "
                 f"{self._mark} too"
@@ -23,9 +27,11 @@ class SqliteFile:
 
     def note_opened(self) -> None:
         """The file is complete: from now on it must be there, and be this one."""
-        self._opened = self._identity()
-        if not self._mark.exists():
+        try:
+            self._opened = self._identity()
             self._mark.touch()
+        except OSError as error:
+            raise LedgerUnavailable(f"the ledger {self._path} cannot be marked as made: {error.strerror}") from None
 
     def check(self) -> None:
         """Raise LedgerUnavailable where another file, or none, is at the path of the one that was opened."""

@@ -26,9 +26,7 @@ class CloseGuard:
             for ref, intent in sorted(desk.ledger.intents_by_ref(working).items()):
                 if intent.valid_to <= at:
                     desk.broker.cancel(ref, at, "validity_over")
-        # A market-on-close order fills at the Close, which is where the session's end closes the position by itself.
-        by = flatten_type(at, desk.close, account.moc_guard_minutes)
-        if account.flatten_minutes and at == self._flattening and by == "MKT":
+        if account.flatten_minutes and at == self._flattening:
             for name, variant in sorted(desk.variants.items()):
                 if variant.replay.exit_at_session_end:
                     desk.broker.cancel_all(account.name, at, name, "validity_over")

@@ -126,7 +126,7 @@ def decision(
     )  # fmt: skip
     return Decision(
         evidence=evidence, policy=policy, from_stage="paper" if stage == "live" else "lab", to_stage=stage, gates=(),
-        green=True, decided_by="Ada", reason="for a test",
+        green=True, decided_by="Ada", live_symbols=("AAA",) if stage == "live" else (), reason="for a test",
     )  # fmt: skip
 
 

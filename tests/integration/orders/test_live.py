@@ -173,15 +173,19 @@ def test_no_automation_approves(accounts: Accounts) -> None:
 def test_an_order_of_another_version_or_decision_does_not_go(accounts: Accounts, ledger: Ledger) -> None:
     key = promoted(accounts, ledger)
     assert "the order is of old" in str(refusal(accounts, ledger, key, "main", strategy_version="old"))
+    assert "BBB is not among the Symbols" in str(refusal(accounts, ledger, key, "main", symbol="BBB"))
     assert "was built under decision 'forged'" in str(refusal(accounts, ledger, "forged", "main"))
     assert "was built under decision ''" in str(refusal(accounts, ledger, "", "main"))
 
 
 def test_demoted_or_suspended_it_stops_at_once(accounts: Accounts, ledger: Ledger) -> None:
     key = promoted(accounts, ledger)
+    permission = live_permission(accounts.settings, ledger, {"TRADING_ALLOW_LIVE": "main"})
+    order, config = intent(accounts, key), load_account(accounts.settings, "main")
+    assert permission(config, order, AT) is None
     made = decision(accounts.settings, VARIANT, "suspended")
     ledger.record_decision(made.to_dict(), APPROVED)
-    assert "stands on suspended" in str(refusal(accounts, ledger, key, "main"))
+    assert "stands on suspended" in str(permission(config, order, AT))
 
 
 def test_only_a_live_account_that_the_environment_allows_is_registered(accounts: Accounts) -> None:

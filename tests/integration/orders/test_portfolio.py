@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from trading_assets.portfolio import portfolio_lines, recompute
+from trading_assets.portfolio import Recomputation, portfolio_lines
 
 if "orders_market" not in sys.modules:
     _spec = importlib.util.spec_from_file_location("orders_market", Path(__file__).with_name("conftest.py"))
@@ -18,6 +19,10 @@ if "orders_market" not in sys.modules:
 kit = sys.modules["orders_market"]
 
 CENT = Decimal("0.01")
+
+
+def recompute(ledger: Any, account: str, session: Any) -> list[Any]:
+    return Recomputation(ledger, account).differences(session)
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +78,8 @@ def test_what_was_recorded_is_what_went_in_and_out_and_what_is_held(desk: kit.De
             held_somewhere |= {(worth.variant, p.symbol) for p in positions}
         assert abs(total - sum(exactly(w.equity) for w in desk.ledger.worth("paper", session=session))) < CENT
         assert recompute(desk.ledger, "paper", session) == []
+    at_once = Recomputation(desk.ledger, "paper")
+    assert [at_once.differences(session) for session in [*kit.SESSIONS[:3], kit.SESSIONS[0]]] == [[]] * 4
     symbols = [symbol for _, symbol in held_somewhere]
     assert len(symbols) > len(set(symbols)), "no Symbol was held by two variants, so the test could not see them mix"
 
