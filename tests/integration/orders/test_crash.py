@@ -23,12 +23,6 @@ PROGRAM = Path(__file__).with_name("crash_program.py")
 INTERVAL = 900.0
 # seed, most side effects between two kills, kills, does the broker lose stops
 TRIALS = [(11, 90, 140, False), (12, 90, 140, False), (21, 90, 140, True), (23, 90, 140, True)]
-    (11, 150, 110, False),
-    (12, 150, 110, False),
-    (13, 400, 110, False),
-    (21, 150, 110, True),
-    (22, 300, 110, True),
-]
 
 
 @contextmanager
