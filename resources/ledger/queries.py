@@ -39,6 +39,14 @@ def known_keys(connection: Connection, keys: Sequence[str]) -> set[str]:
     return found
 
 
+def known_executions(connection: Connection, account: str, ids: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for i in range(0, len(ids), _CHUNK):
+        rows = select(_F.c.execution_id).where(_F.c.account == account, _F.c.execution_id.in_(ids[i : i + _CHUNK]))
+        found.update(connection.execute(rows).scalars())
+    return found
+
+
 def state_of(connection: Connection, key: str) -> OrderState | None:
     last = select(_E.c.state).where(_E.c.idempotency_key == key).order_by(_E.c.id.desc()).limit(1)
     state = connection.execute(last).scalar()

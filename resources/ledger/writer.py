@@ -72,9 +72,9 @@ class LedgerWriter:
         """What was filled of an entry, with what this transaction has recorded."""
         return queries.filled_qty(self.connection, order_ref)
 
-    def knows(self, account: str, execution_id: str) -> bool:
-        """Whether an execution of that id is recorded."""
-        return self._has(schema.fills, account=account, execution_id=execution_id)
+    def known_executions(self, account: str, execution_ids: Sequence[str]) -> set[str]:
+        """Which of the ids are recorded."""
+        return queries.known_executions(self.connection, account, execution_ids)
 
     def record_fill(self, fill: Fill) -> bool:
         """Append an execution; False where its id is there already.

@@ -44,7 +44,8 @@ def test_four_variants_over_20_sessions(folder: Path) -> None:
         kit.TestVariant("m15", kit.replay_config(exit_at_session_end=False, valid_sessions=1), timeframe="15m"),
     ]
     sessions = kit.SESSIONS[:20]
-    desk = kit.make_desk(folder, variants, sessions=sessions, symbols=kit.SYMBOLS)
+    account = kit.make_account([variant.name for variant in variants], reconcile_seconds=7200)
+    desk = kit.make_desk(folder, variants, sessions=sessions, symbols=kit.SYMBOLS, account=account)
     start = time.perf_counter()
     for session in sessions:
         report = desk.route(session)
