@@ -235,8 +235,9 @@ def trial(folder: str, seed: int, most: int, kills: int, lossy: bool = False) ->
             kind, kill_at = "", 0
             if counts["router"] < kills:
                 risky = [*RISKY, "before protect", "after protect"] if lossy else RISKY
-                kind, kill_at = rng.choice(risky) if rng.random() < 0.5 else "", rng.randint(1, most)
-            code = _ended(_fork(route, home, kill_at, kind, rng.randint(1, 3)))
+                kind = rng.choice(risky) if rng.random() < 0.4 else ""
+                kill_at = rng.randint(1, 4 * most if kind else most)
+            code = _ended(_fork(route, home, kill_at, kind, rng.randint(1, 2)))
             if code == 0:
                 return dict(counts)
             if code != -signal.SIGKILL:
