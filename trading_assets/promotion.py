@@ -15,12 +15,14 @@ from trading_assets.code_version import platform_version
 from trading_assets.configured import promotion_policy, sweep_names
 from trading_assets.configured import variant as load_variant
 from trading_assets.dataset import dataset
+from trading_assets.engine_evidence import EngineEvidence
+from trading_assets.execution_evidence import ExecutionEvidence
 from trading_assets.history import History
 from trading_assets.materialise import Materialised, Produce, Skipped, dimension_of, materialise_partitions, session_of
 from trading_assets.pins import Pins
 from trading_assets.publications import materialised
 from trading_assets.settings import Settings
-from trading_assets.stages import recorded, recorded_approvals
+from trading_assets.stages import came_on_paper, recorded, recorded_approvals
 from trading_assets.sweep_evidence import SweepEvidence, VersionOf
 
 if TYPE_CHECKING:
@@ -38,7 +40,13 @@ def promotion_assets(settings: Settings, partitions: dg.MultiPartitionsDefinitio
         group="promotion",
         description="Which stage a variant stands on after a session, and why: every gate with its figure and threshold. "
         "A decision as of a session allows orders from the next session on.",
-        sources=["trading/promotion", "trading_assets/promotion.py", "trading_assets/sweep_evidence.py"],
+        sources=[
+            "trading/promotion",
+            "trading_assets/promotion.py",
+            "trading_assets/sweep_evidence.py",
+            "trading_assets/engine_evidence.py",
+            "trading_assets/execution_evidence.py",
+        ],
         partitions=partitions,
         deps=["backtest", "bar_quality", *_sweep_of_the_session(settings)],
         kinds=("polars", "parquet"),
@@ -57,8 +65,9 @@ def promotion_assets(settings: Settings, partitions: dg.MultiPartitionsDefinitio
                     return Skipped(f"backtest of session {as_of} for {name} is not on main")
                 decisions = desk.decide(name, as_of)
                 reads = dict.fromkeys(("backtest", "bar_quality"), desk.history.pinned)
-                if "sweep" in decisions[0].evidence.commits:
-                    reads["sweep"] = desk.history.pinned
+                for other in ("sweep", "engine_parity", "paper_parity"):
+                    if other in decisions[0].evidence.commits:
+                        reads[other] = desk.history.pinned
                 publication = publisher.publish(
                     "promotion_decision",
                     {"session": as_of.isoformat(), "variant": name},
@@ -123,6 +132,8 @@ class DecisionDesk:
     def __post_init__(self) -> None:
         self._pins = Pins(self.history.snapshot.lake)
         self._sweeps = SweepEvidence(self.history)
+        self._executions = ExecutionEvidence(self.history)
+        self._engines = EngineEvidence(self.history)
 
     def decide(self, name: str, as_of: dt.date) -> tuple["Decision", ...]:
         """The decisions of one session, without recording them: pure but for what it reads."""
@@ -209,6 +220,9 @@ class DecisionDesk:
         used = [day for day in self.quality() if first <= day <= as_of]
         causality = manifest["causality"]
         swept = self._sweeps.of(variant, as_of)
+        engine = self._engines.of(variant, as_of)
+        since = came_on_paper(earlier, (manifest["strategy_version"], manifest["config_hash"]))
+        executed = self._executions.of(variant, since, as_of)
         return Evidence(
             variant=variant.name,
             strategy_version=manifest["strategy_version"],
@@ -218,6 +232,8 @@ class DecisionDesk:
                 "backtest": self.history.made_by("backtest", as_of, {"variant": variant.name}),
                 **manifest["inputs"],
                 **({} if swept is None else {"sweep": dict(swept[1])}),
+                **({} if engine is None else {"engine_parity": dict(engine[1])}),
+                **({} if executed is None else {"paper_parity": executed[1]}),
             },
             code_version=manifest["code_version"],
             calendar_version=f"exchange_calendars {manifest['packages']['exchange-calendars']} {self.settings.calendar}",
@@ -240,6 +256,8 @@ class DecisionDesk:
                 failed=tuple(f"bar_quality {day}" for day in used if not self.quality()[day]),
             ),
             robustness=Robustness() if swept is None else swept[0],
+            engine_parity=None if engine is None else engine[0],
+            execution=None if executed is None else executed[0],
             breakers=self._breakers(variant.name, as_of),
             superseded=self._superseded(variant.name, earlier),
         )

@@ -1,6 +1,7 @@
 """Where a variant stands: the stage that its decisions have led to, for the version that is configured now."""
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,24 @@ def stage_at(settings: Settings, ledger: "Ledger", name: str, before: dt.date | 
         held_by=holding[-1] if holding else None,
         doubts=record.doubts,
     )
+
+
+def came_on_paper(decisions: "Sequence[Decision]", version: tuple[str, str]) -> dt.date | None:
+    """As-of session of the decision that last brought a version to paper, from its decisions in order; None where it stands
+    neither there nor on live.
+
+    Args:
+        version: strategy_version and config_hash.
+    """
+    since: dt.date | None = None
+    for decision in decisions:
+        if (decision.strategy_version, decision.evidence.config_hash) != version:
+            since = None  # what is taken up again after another version starts anew
+        elif decision.to_stage not in ("paper", "live"):
+            since = None
+        elif since is None:
+            since = decision.session
+    return since
 
 
 def recorded(ledger: "Ledger", name: str, before: dt.date | None = None, until: dt.datetime | None = None) -> "Record":
