@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import polars as pl
 
-from resources.configurable import ClockResource, LakeResource, LedgerResource
+from resources.configurable import AlertsResource, ClockResource, LakeResource, LedgerResource
 from trading_assets.code_version import platform_version
 from trading_assets.configured import promotion_policy, sweep_names
 from trading_assets.configured import variant as load_variant
@@ -22,12 +22,13 @@ from trading_assets.materialise import Materialised, Produce, Skipped, dimension
 from trading_assets.pins import Pins
 from trading_assets.publications import materialised
 from trading_assets.settings import Settings
-from trading_assets.stages import came_on_paper, recorded, recorded_approvals
+from trading_assets.stages import came_on_paper, recorded, recorded_approvals, stage_at
 from trading_assets.sweep_evidence import SweepEvidence, VersionOf
 
 if TYPE_CHECKING:
     from resources.lake import Commit
     from resources.ledger import Ledger
+    from trading.ports.alerts import Alert
     from trading.promotion import Approval, Decision, Evidence
     from trading.promotion.stages import Stage
 
@@ -52,7 +53,11 @@ def promotion_assets(settings: Settings, partitions: dg.MultiPartitionsDefinitio
         kinds=("polars", "parquet"),
     )
     def promotion_decision(
-        context: dg.AssetExecutionContext, lake: LakeResource, ledger: LedgerResource, clock: ClockResource
+        context: dg.AssetExecutionContext,
+        lake: LakeResource,
+        ledger: LedgerResource,
+        alerts: AlertsResource,
+        clock: ClockResource,
     ) -> Iterator[dg.MaterializeResult[Any]]:
         publisher = lake.publisher(context, platform_version(), clock.now)
 
@@ -60,6 +65,8 @@ def promotion_assets(settings: Settings, partitions: dg.MultiPartitionsDefinitio
             desk = DecisionDesk(settings, History(publisher.snapshot()), ledger.open(), clock.now())
 
             def produce(key: str) -> Materialised | Skipped:
+                from trading.promotion.standing import standing_line
+
                 name, as_of = dimension_of(key, "variant"), dt.date.fromisoformat(session_of(key))
                 if as_of not in desk.history.sessions("backtest", {"variant": name}):
                     return Skipped(f"backtest of session {as_of} for {name} is not on main")
@@ -80,12 +87,17 @@ def promotion_assets(settings: Settings, partitions: dg.MultiPartitionsDefinitio
                     inputs=reads,
                     since=desk.history.pinned,
                 )
-                desk.record(decisions, publication.commit_id, clock.now())
+                new = desk.record(decisions, publication.commit_id, clock.now())
                 last = decisions[-1]
+                since = stage_at(settings, desk.ledger, name).since
+                says = standing_line(last, str(since or as_of))
+                if any(decision.moves for decision in new):
+                    alerts.open().send(moved_alert(new, says, clock.now(), f"{alerts.ui_url}/runs/{context.run_id}"))
                 return materialised(
                     publication,
                     len(decisions),
                     {
+                        "standing": says,
                         "stage": last.to_stage,
                         "came_from": decisions[0].from_stage,
                         "decision_ids": ", ".join(decision.decision_id for decision in decisions),
@@ -162,8 +174,13 @@ class DecisionDesk:
                 return given
         return None
 
-    def record(self, decisions: tuple["Decision", ...], commit: str, at: dt.datetime) -> None:
-        """Into the ledger, each once; the commits that they are published with and rest on are pinned by tags."""
+    def record(self, decisions: tuple["Decision", ...], commit: str, at: dt.datetime) -> list["Decision"]:
+        """Into the ledger, each once; the commits that they are published with and rest on are pinned by tags.
+
+        Returns:
+            Those that were not there before.
+        """
+        new = []
         known = {decision.decision_id for decision in self.ledger.decisions(decisions[0].variant)}
         for decision in decisions:
             if decision.decision_id in known:
@@ -183,6 +200,8 @@ class DecisionDesk:
                     )
                 w.record_decision(decision.to_dict(), at)
             self.earlier(decision.variant).append(decision)
+            new.append(decision)
+        return new
 
     def _backtest(self, decision: "Decision") -> "Commit":
         from resources.lake.provenance import made_by
@@ -296,6 +315,26 @@ class DecisionDesk:
             if self.history.fingerprint(dataset_name, days, fixed).get("commits_sha256") != pins["commits_sha256"]:
                 found.append(f"{dataset_name} {first} to {last} changed since decision {decision.decision_id}")
         return tuple(found)
+
+
+def moved_alert(moved: Sequence["Decision"], says: str, at: dt.datetime, link: str) -> "Alert":
+    """What a person is told of a change of stage; ``says`` is where the version stands now and what it lacks."""
+    from trading.ports.alerts import Alert
+
+    first, last = moved[0], moved[-1]
+    down = any(decision.to_stage in ("suspended", "retired") for decision in moved)
+    reasons = "; ".join(decision.reason for decision in moved if decision.moves)
+    return Alert(
+        title=f"{last.variant}: {first.from_stage} to {last.to_stage}",
+        severity="warning" if down else "info",
+        at=at,
+        what=f"{says}. {reasons}",
+        asset="promotion_decision",
+        partition=f"{last.session}|{last.variant}",
+        link=link,
+        command=f"trading decision show {last.decision_id}",
+        dedupe_key=f"decision-{first.decision_id}",
+    )
 
 
 def decisions_frame(decisions: tuple["Decision", ...]) -> pl.DataFrame:
