@@ -18,6 +18,7 @@ GROUPS = (
     "signals",
     "backtests",
     "sweeps",
+    "parity",
     "promotion",
     "orders",
     "portfolio",

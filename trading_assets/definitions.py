@@ -12,7 +12,7 @@ import dagster as dg
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 from jobs.groups import MARKET_DATA_JOB, REPORT_JOB, RESEARCH_JOB, TRADING_JOB, group_jobs  # noqa: E402
-from jobs.parity import parity_job  # noqa: E402
+from jobs.parity import PARITY_JOB, parity_job, parity_schedule  # noqa: E402
 from jobs.quality import QUALITY_JOB, quality_job  # noqa: E402
 from jobs.schedules import daily_schedule  # noqa: E402
 from resources.configurable import (  # noqa: E402
@@ -37,7 +37,8 @@ from trading_assets.market_data import market_data_assets  # noqa: E402
 from trading_assets.materialise import CONTRACT_CHECK  # noqa: E402
 from trading_assets.minutes import minute_assets  # noqa: E402
 from trading_assets.orders import order_assets  # noqa: E402
-from trading_assets.parity import parity_check  # noqa: E402
+from trading_assets.paper_parity import paper_parity_assets  # noqa: E402
+from trading_assets.parity import parity_assets  # noqa: E402
 from trading_assets.partitions import by_account, by_sweep, by_variant, session_partitions  # noqa: E402
 from trading_assets.promotion import promotion_assets  # noqa: E402
 from trading_assets.quality import outlier_assets, suite_checks  # noqa: E402
@@ -74,8 +75,10 @@ def build_defs(settings: Settings, *, overrides: Mapping[str, Any] | None = None
         *signal_assets(settings, session_variant),
         *backtest_assets(settings, session_variant),
         *sweep_assets(settings, session_sweep),
+        *parity_assets(settings),
         *promotion_assets(settings, session_variant),
         *order_assets(settings, session_account),
+        *paper_parity_assets(settings, session_account),
         *warehouse_assets(settings),
         *outlier_assets(settings),
         *report_assets(settings, sessions),
@@ -90,8 +93,7 @@ def build_defs(settings: Settings, *, overrides: Mapping[str, Any] | None = None
         if dg.AssetCheckKey(key, CONTRACT_CHECK) in asset.check_keys
     ]
     suites = suite_checks(settings, {key.to_user_string() for asset in assets for key in asset.keys})
-    parity = parity_check(settings)
-    jobs = {job.name: job for job in [*group_jobs(suites, parity), quality_job(suites), parity_job(parity)]}
+    jobs = {job.name: job for job in [*group_jobs(suites), quality_job(suites), parity_job()]}
     safety = safety_definitions(settings, jobs)
     return dg.Definitions(
         assets=assets,
@@ -100,11 +102,14 @@ def build_defs(settings: Settings, *, overrides: Mapping[str, Any] | None = None
             *quality_checks(settings),
             *sweep_checks(session_sweep),
             suites,
-            parity,
             *revision_checks(),
         ],
         jobs=[*jobs.values(), *safety.jobs],
-        schedules=[daily_schedule(jobs[MARKET_DATA_JOB], sessions), *safety.schedules],
+        schedules=[
+            daily_schedule(jobs[MARKET_DATA_JOB], sessions),
+            parity_schedule(jobs[PARITY_JOB], sessions.timezone),
+            *safety.schedules,
+        ],
         sensors=[
             *next_stage_sensors(jobs, {RESEARCH_JOB: variants, TRADING_JOB: accounts}),
             quality_sensor(jobs[REPORT_JOB], jobs[QUALITY_JOB]),

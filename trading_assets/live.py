@@ -35,12 +35,14 @@ def live_permission(settings: Settings, ledger: "Ledger", env: Mapping[str, str]
 def live_standing(settings: Settings, ledger: "Ledger", name: str, session: dt.date) -> LiveStanding:
     """Stage of the configured version when ``session`` begins, and who approved it."""
 
+    from trading.promotion import same_version
+
     standing = stage_at(settings, ledger, name, session)
     if standing.stage != "live" or standing.held_by is None:
         return LiveStanding(standing.stage, standing.strategy_version, standing.decision_id)
     version = standing.strategy_version
     holding = [decision for decision in recorded(ledger, name, session).decisions if decision.to_stage == "live"]
-    held = {decision.evidence.content_hash for decision in holding if decision.strategy_version == version}
+    held = {found.evidence.content_hash for found in holding if same_version(found, standing.held_by.evidence)}
     # the approval that led there, and later ones, which renew it; each for the evidence of a decision that holds it there
     approvals = [given for given in recorded_approvals(ledger, name, version) if given.evidence_hash in held]
     symbols = frozenset(standing.held_by.live_symbols)

@@ -186,7 +186,9 @@ class TradingDesk:
         for variant in self._variants(config):
             standing = stage_at(self.settings, self.ledger, variant.name, session)
             if standing.stage not in TRADED_STAGES[config.mode]:
-                notes[variant.name] = f"stands on {standing.stage}: no orders"
+                notes[variant.name] = f"stands on {standing.stage}: no orders" + (
+                    f"; {standing.says_replaced}" if standing.replaced else ""
+                )
                 continue
             if session not in self.history.sessions("signals", {"variant": variant.name}):
                 raise OrderError(
@@ -194,6 +196,14 @@ class TradingDesk:
                 )
             intents = self._intents(config, variant, session, standing.decision_id)
             notes[variant.name] = f"{len(intents)} orders, {standing.stage} by decision {standing.decision_id}"
+            if config.mode == "live":
+                allowed = standing.live_symbols
+                left_out = sorted({intent.symbol for intent in intents} - allowed)
+                intents = [intent for intent in intents if intent.symbol in allowed]
+                notes[variant.name] = (
+                    f"{len(intents)} orders, live by decision {standing.decision_id}; may trade live: "
+                    f"{' '.join(sorted(allowed)) or 'no Symbol'}; left out: {' '.join(left_out) or 'none'}"
+                )
             wished += intents
             reads |= {"signals": self.history.pinned, BAR_ASSETS[variant.timeframe]: self.history.pinned}
         equity = sum(self._equity(config, name, session) for name in config.variants)

@@ -1,30 +1,45 @@
-"""The replay of every variant against vectorbt, as a check on `backtest` that runs in a job of its own and blocks nothing."""
+"""The replay of every variant against vectorbt: an asset with a check, in a job of its own, that blocks nothing."""
 
+import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import polars as pl
 from pydantic import Field
 
-from jobs.parity import PARITY_JOB
-from resources.configurable import LakeResource
+from resources.configurable import ClockResource, LakeResource
 from trading_assets.adjusted import Actions
 from trading_assets.backtest_runs import BacktestInputs, Market, backtest_run
+from trading_assets.code_version import platform_version
 from trading_assets.configured import variant as load_variant
 from trading_assets.configured import variant_names
+from trading_assets.dataset import asset_spec
 from trading_assets.history import History
 from trading_assets.settings import Settings
 from trading_assets.universes import load_universes
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from trading.lab.artefacts import BacktestRun, Extra
     from trading.lab.parity import ParityReport
 
+DATASET = "engine_parity"
 PARITY_CHECK = "parity"
 _TOLD = 5
+_FIGURES = {
+    "session": pl.Date(),
+    "variant": pl.String(),
+    "strategy_version": pl.String(),
+    "config_hash": pl.String(),
+    "compared": pl.String(),
+    "each_alone": pl.Boolean(),
+    "trades": pl.Int64(),
+    "differences": pl.Int64(),
+    "max_pnl_difference": pl.Float64(),
+    "replay_pnl": pl.Float64(),
+    "vectorbt_pnl": pl.Float64(),
+}
 
 
 class ParityRun(dg.Config):
@@ -39,39 +54,88 @@ class ParityRun(dg.Config):
 
 @dataclass(frozen=True)
 class Compared:
-    """One variant as of its newest backtest."""
+    """One variant as of its newest backtest, read at ``commit``."""
 
     variant: str
     session: str
+    strategy_version: str
+    config_hash: str
+    commit: str
     reports: "dict[str, ParityReport]"
 
 
-def parity_check(settings: Settings) -> dg.AssetChecksDefinition:
-    """parity."""
+def parity_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """engine_parity, which each run publishes for every variant as of its newest backtest."""
 
-    @dg.multi_asset_check(
-        name="engine_parity",
+    @dg.multi_asset(
+        name=DATASET,
         specs=[
-            dg.AssetCheckSpec(
-                PARITY_CHECK,
-                asset="backtest",
-                blocking=False,
-                description="vectorbt, by rules written a second time, enters and exits where the replay does and comes to the "
-                "same PnL: every variant as of its newest backtest.",
+            asset_spec(
+                DATASET,
+                group="parity",
+                description="The replay of every variant against vectorbt, by rules written a second time, as of its newest "
+                "backtest: evidence of promotions.",
+                sources=["trading/lab/parity.py", "trading/lab/vectorbt_engine.py", "trading_assets/parity.py"],
+                partitions=None,
+                deps=["backtest"],
             )
         ],
-        can_subset=True,
+        check_specs=[
+            dg.AssetCheckSpec(
+                PARITY_CHECK,
+                asset=DATASET,
+                blocking=False,
+                description="vectorbt enters and exits where the replay does and comes to the same PnL.",
+            )
+        ],
     )
     def engine_parity(
-        context: dg.AssetCheckExecutionContext, config: ParityRun, lake: LakeResource
-    ) -> Iterator[dg.AssetCheckResult]:
-        by_hand = context.run.asset_check_selection and not context.run.asset_selection
-        if context.run.job_name != PARITY_JOB and not by_hand:
-            context.log.info("vectorbt takes half a minute to start: parity is checked by parity_job")
-            return
-        yield _result(list(compared(settings, lake, config.variants)))
+        context: dg.AssetExecutionContext, config: ParityRun, lake: LakeResource, clock: ClockResource
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        publisher = lake.publisher(context, platform_version(), clock.now)
+        found = list(compared(settings, lake, config.variants))
+        for one in found:
+            publisher.publish(
+                DATASET,
+                {"session": one.session, "variant": one.variant},
+                {"data.parquet": _frame(one), "differences.parquet": _differences(one)},
+                audit=None,
+                inputs={"backtest": one.commit},
+                since=one.commit,
+            )
+        yield dg.MaterializeResult(
+            asset_key=DATASET,
+            metadata={"variants": len(found), "dagster/row_count": sum(len(o.reports) for o in found)},
+        )
+        yield _result(found)
 
-    return engine_parity
+    return [engine_parity]
+
+
+def _frame(one: Compared) -> pl.DataFrame:
+    from trading.lab import vectorbt_artefacts
+
+    rows = [
+        {
+            "session": dt.date.fromisoformat(one.session),
+            "variant": one.variant,
+            "strategy_version": one.strategy_version,
+            "config_hash": one.config_hash,
+            "compared": name,
+            "each_alone": name == vectorbt_artefacts.ALONE,
+            "trades": report.trades,
+            "differences": report.differences.height,
+            "max_pnl_difference": report.max_pnl_difference,
+            "replay_pnl": report.replay_pnl,
+            "vectorbt_pnl": report.vectorbt_pnl,
+        }
+        for name, report in one.reports.items()
+    ]
+    return pl.DataFrame(rows, schema=_FIGURES)
+
+
+def _differences(one: Compared) -> pl.DataFrame:
+    return pl.concat([report.differences for report in one.reports.values()])
 
 
 def compared(settings: Settings, lake: LakeResource, names: list[str]) -> Iterator[Compared]:
@@ -89,7 +153,14 @@ def compared(settings: Settings, lake: LakeResource, names: list[str]) -> Iterat
         if not days or days[-1] not in inputs.sessions:
             continue
         run = backtest_run(inputs, days[-1], ["1y"])
-        yield Compared(name, days[-1].isoformat(), parities(run, *_read(run, inputs)))
+        yield Compared(
+            variant=name,
+            session=days[-1].isoformat(),
+            strategy_version=variant.strategy_version,
+            config_hash=variant.config_hash,
+            commit=market.history.pinned,
+            reports=parities(run, *_read(run, inputs)),
+        )
 
 
 def vectorbt_extra(run: "BacktestRun", inputs: BacktestInputs) -> "Extra":
@@ -133,7 +204,7 @@ def _result(found: list[Compared]) -> dg.AssetCheckResult:
         for one, name, report in reports
     ]
     return dg.AssetCheckResult(
-        asset_key="backtest",
+        asset_key=DATASET,
         check_name=PARITY_CHECK,
         passed=bool(trades) and not wrong,
         severity=dg.AssetCheckSeverity.ERROR if wrong else dg.AssetCheckSeverity.WARN,

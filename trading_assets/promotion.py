@@ -10,22 +10,25 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import polars as pl
 
-from resources.configurable import ClockResource, LakeResource, LedgerResource
+from resources.configurable import AlertsResource, ClockResource, LakeResource, LedgerResource
 from trading_assets.code_version import platform_version
 from trading_assets.configured import promotion_policy, sweep_names
 from trading_assets.configured import variant as load_variant
 from trading_assets.dataset import dataset
+from trading_assets.engine_evidence import EngineEvidence
+from trading_assets.execution_evidence import ExecutionEvidence
 from trading_assets.history import History
 from trading_assets.materialise import Materialised, Produce, Skipped, dimension_of, materialise_partitions, session_of
 from trading_assets.pins import Pins
 from trading_assets.publications import materialised
 from trading_assets.settings import Settings
-from trading_assets.stages import recorded, recorded_approvals
+from trading_assets.stages import came_on_paper, recorded, recorded_approvals, stage_at
 from trading_assets.sweep_evidence import SweepEvidence, VersionOf
 
 if TYPE_CHECKING:
     from resources.lake import Commit
     from resources.ledger import Ledger
+    from trading.ports.alerts import Alert
     from trading.promotion import Approval, Decision, Evidence
     from trading.promotion.stages import Stage
 
@@ -38,13 +41,23 @@ def promotion_assets(settings: Settings, partitions: dg.MultiPartitionsDefinitio
         group="promotion",
         description="Which stage a variant stands on after a session, and why: every gate with its figure and threshold. "
         "A decision as of a session allows orders from the next session on.",
-        sources=["trading/promotion", "trading_assets/promotion.py", "trading_assets/sweep_evidence.py"],
+        sources=[
+            "trading/promotion",
+            "trading_assets/promotion.py",
+            "trading_assets/sweep_evidence.py",
+            "trading_assets/engine_evidence.py",
+            "trading_assets/execution_evidence.py",
+        ],
         partitions=partitions,
         deps=["backtest", "bar_quality", *_sweep_of_the_session(settings)],
         kinds=("polars", "parquet"),
     )
     def promotion_decision(
-        context: dg.AssetExecutionContext, lake: LakeResource, ledger: LedgerResource, clock: ClockResource
+        context: dg.AssetExecutionContext,
+        lake: LakeResource,
+        ledger: LedgerResource,
+        alerts: AlertsResource,
+        clock: ClockResource,
     ) -> Iterator[dg.MaterializeResult[Any]]:
         publisher = lake.publisher(context, platform_version(), clock.now)
 
@@ -52,13 +65,16 @@ def promotion_assets(settings: Settings, partitions: dg.MultiPartitionsDefinitio
             desk = DecisionDesk(settings, History(publisher.snapshot()), ledger.open(), clock.now())
 
             def produce(key: str) -> Materialised | Skipped:
+                from trading.promotion.standing import standing_line
+
                 name, as_of = dimension_of(key, "variant"), dt.date.fromisoformat(session_of(key))
                 if as_of not in desk.history.sessions("backtest", {"variant": name}):
                     return Skipped(f"backtest of session {as_of} for {name} is not on main")
                 decisions = desk.decide(name, as_of)
                 reads = dict.fromkeys(("backtest", "bar_quality"), desk.history.pinned)
-                if "sweep" in decisions[0].evidence.commits:
-                    reads["sweep"] = desk.history.pinned
+                for other in ("sweep", "engine_parity", "paper_parity"):
+                    if other in decisions[0].evidence.commits:
+                        reads[other] = desk.history.pinned
                 publication = publisher.publish(
                     "promotion_decision",
                     {"session": as_of.isoformat(), "variant": name},
@@ -71,12 +87,17 @@ def promotion_assets(settings: Settings, partitions: dg.MultiPartitionsDefinitio
                     inputs=reads,
                     since=desk.history.pinned,
                 )
-                desk.record(decisions, publication.commit_id, clock.now())
+                new = desk.record(decisions, publication.commit_id, clock.now())
                 last = decisions[-1]
+                since = stage_at(settings, desk.ledger, name).since
+                says = standing_line(last, str(since or as_of))
+                if any(decision.moves for decision in new):
+                    alerts.open().send(moved_alert(new, says, clock.now(), f"{alerts.ui_url}/runs/{context.run_id}"))
                 return materialised(
                     publication,
                     len(decisions),
                     {
+                        "standing": says,
                         "stage": last.to_stage,
                         "came_from": decisions[0].from_stage,
                         "decision_ids": ", ".join(decision.decision_id for decision in decisions),
@@ -123,6 +144,8 @@ class DecisionDesk:
     def __post_init__(self) -> None:
         self._pins = Pins(self.history.snapshot.lake)
         self._sweeps = SweepEvidence(self.history)
+        self._executions = ExecutionEvidence(self.history)
+        self._engines = EngineEvidence(self.history)
 
     def decide(self, name: str, as_of: dt.date) -> tuple["Decision", ...]:
         """The decisions of one session, without recording them: pure but for what it reads."""
@@ -151,8 +174,13 @@ class DecisionDesk:
                 return given
         return None
 
-    def record(self, decisions: tuple["Decision", ...], commit: str, at: dt.datetime) -> None:
-        """Into the ledger, each once; the commits that they are published with and rest on are pinned by tags."""
+    def record(self, decisions: tuple["Decision", ...], commit: str, at: dt.datetime) -> list["Decision"]:
+        """Into the ledger, each once; the commits that they are published with and rest on are pinned by tags.
+
+        Returns:
+            Those that were not there before.
+        """
+        new = []
         known = {decision.decision_id for decision in self.ledger.decisions(decisions[0].variant)}
         for decision in decisions:
             if decision.decision_id in known:
@@ -172,6 +200,8 @@ class DecisionDesk:
                     )
                 w.record_decision(decision.to_dict(), at)
             self.earlier(decision.variant).append(decision)
+            new.append(decision)
+        return new
 
     def _backtest(self, decision: "Decision") -> "Commit":
         from resources.lake.provenance import made_by
@@ -209,6 +239,9 @@ class DecisionDesk:
         used = [day for day in self.quality() if first <= day <= as_of]
         causality = manifest["causality"]
         swept = self._sweeps.of(variant, as_of)
+        engine = self._engines.of(variant, as_of)
+        since = came_on_paper(earlier, (manifest["strategy_version"], manifest["config_hash"]))
+        executed = self._executions.of(variant, since, as_of)
         return Evidence(
             variant=variant.name,
             strategy_version=manifest["strategy_version"],
@@ -218,6 +251,8 @@ class DecisionDesk:
                 "backtest": self.history.made_by("backtest", as_of, {"variant": variant.name}),
                 **manifest["inputs"],
                 **({} if swept is None else {"sweep": dict(swept[1])}),
+                **({} if engine is None else {"engine_parity": dict(engine[1])}),
+                **({} if executed is None else {"paper_parity": executed[1]}),
             },
             code_version=manifest["code_version"],
             calendar_version=f"exchange_calendars {manifest['packages']['exchange-calendars']} {self.settings.calendar}",
@@ -240,6 +275,8 @@ class DecisionDesk:
                 failed=tuple(f"bar_quality {day}" for day in used if not self.quality()[day]),
             ),
             robustness=Robustness() if swept is None else swept[0],
+            engine_parity=None if engine is None else engine[0],
+            execution=None if executed is None else executed[0],
             breakers=self._breakers(variant.name, as_of),
             superseded=self._superseded(variant.name, earlier),
         )
@@ -278,6 +315,26 @@ class DecisionDesk:
             if self.history.fingerprint(dataset_name, days, fixed).get("commits_sha256") != pins["commits_sha256"]:
                 found.append(f"{dataset_name} {first} to {last} changed since decision {decision.decision_id}")
         return tuple(found)
+
+
+def moved_alert(moved: Sequence["Decision"], says: str, at: dt.datetime, link: str) -> "Alert":
+    """What a person is told of a change of stage; ``says`` is where the version stands now and what it lacks."""
+    from trading.ports.alerts import Alert
+
+    first, last = moved[0], moved[-1]
+    down = any(decision.to_stage in ("suspended", "retired") for decision in moved)
+    reasons = "; ".join(decision.reason for decision in moved if decision.moves)
+    return Alert(
+        title=f"{last.variant}: {first.from_stage} to {last.to_stage}",
+        severity="warning" if down else "info",
+        at=at,
+        what=f"{says}. {reasons}",
+        asset="promotion_decision",
+        partition=f"{last.session}|{last.variant}",
+        link=link,
+        command=f"trading decision show {last.decision_id}",
+        dedupe_key=f"decision-{first.decision_id}",
+    )
 
 
 def decisions_frame(decisions: tuple["Decision", ...]) -> pl.DataFrame:

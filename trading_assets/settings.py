@@ -4,11 +4,11 @@ import datetime as dt
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from trading.errors import ConfigError
 
@@ -61,8 +61,18 @@ class Settings(_Model):
     storage: StorageSettings = StorageSettings()
     promotion_policy: str = "promotion.yaml"
     approval_days: int = Field(7, ge=1, le=366)
+    changed_version: Literal["suspend", "pinned"] = "suspend"
     universes: str = "universes"
     alerts: AlertSettings = AlertSettings()
+
+    @field_validator("changed_version")
+    @classmethod
+    def _no_pinned_code(cls, value: str) -> str:
+        if value == "pinned":
+            raise ValueError(
+                "going on from pinned code and config is not built: a changed version stops the running one. It must be suspend"
+            )
+        return value
 
     @model_validator(mode="after")
     def _ordered(self) -> "Settings":

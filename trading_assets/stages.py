@@ -1,6 +1,7 @@
 """Where a variant stands: the stage that its decisions have led to, for the version that is configured now."""
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ class Standing:
         decision_id, since: of the decision that led there; empty and None for none.
         held_by: the newest decision that holds the version there; None for none.
         doubts: recorded decisions that do not count, and why.
+        replaced: the newest decision on another version of the variant, where that one stands on paper or live: code,
+            parameters or settings were changed since, and it gives no orders any more.
     """
 
     variant: str
@@ -32,6 +35,23 @@ class Standing:
     since: dt.date | None
     held_by: "Decision | None" = None
     doubts: tuple[str, ...] = ()
+    replaced: "Decision | None" = None
+
+    @property
+    def live_symbols(self) -> frozenset[str]:
+        """Symbols that the newest decision lets trade live."""
+        on_live = self.held_by is not None and self.stage == "live"
+        return frozenset(self.held_by.live_symbols) if on_live and self.held_by else frozenset()
+
+    @property
+    def says_replaced(self) -> str:
+        """One line about the version that was replaced."""
+        if self.replaced is None:
+            return ""
+        return (
+            f"version {self.replaced.strategy_version}, settings {self.replaced.evidence.config_hash}, stood on "
+            f"{self.replaced.to_stage} until {self.variant} was changed: it gives no new orders, what it holds keeps its stops"
+        )
 
 
 def stage_at(settings: Settings, ledger: "Ledger", name: str, before: dt.date | None = None) -> Standing:
@@ -41,7 +61,7 @@ def stage_at(settings: Settings, ledger: "Ledger", name: str, before: dt.date | 
     those only the ones that :func:`trading.promotion.examine` finds borne out. Where a row of the record is not what was
     written, nothing can be said of any stage, and the variant counts as suspended.
     """
-    from trading.promotion import Evidence, stage_before
+    from trading.promotion import Evidence, same_version, stage_before
 
     variant = load_variant(settings, name)
     session = before or _ALWAYS
@@ -59,8 +79,11 @@ def stage_at(settings: Settings, ledger: "Ledger", name: str, before: dt.date | 
         calendar_version="none",
     )
     stage = stage_before(record.decisions, version)
-    holding = [decision for decision in record.decisions if decision.to_stage == stage]
+    own = [decision for decision in record.decisions if same_version(decision, version)]
+    holding = [decision for decision in own if decision.to_stage == stage]
     led = [decision for decision in holding if decision.moves]
+    newest = record.decisions[-1] if record.decisions else None
+    running = newest is not None and newest.to_stage in ("paper", "live") and not same_version(newest, version)
     return Standing(
         variant=name,
         strategy_version=variant.strategy_version,
@@ -69,7 +92,26 @@ def stage_at(settings: Settings, ledger: "Ledger", name: str, before: dt.date | 
         since=led[-1].session if led else None,
         held_by=holding[-1] if holding else None,
         doubts=record.doubts,
+        replaced=newest if running else None,
     )
+
+
+def came_on_paper(decisions: "Sequence[Decision]", version: tuple[str, str]) -> dt.date | None:
+    """As-of session of the decision that last brought a version to paper, from its decisions in order; None where it stands
+    neither there nor on live.
+
+    Args:
+        version: strategy_version and config_hash.
+    """
+    since: dt.date | None = None
+    for decision in decisions:
+        if (decision.strategy_version, decision.evidence.config_hash) != version:
+            since = None  # what is taken up again after another version starts anew
+        elif decision.to_stage not in ("paper", "live"):
+            since = None
+        elif since is None:
+            since = decision.session
+    return since
 
 
 def recorded(ledger: "Ledger", name: str, before: dt.date | None = None, until: dt.datetime | None = None) -> "Record":

@@ -12,15 +12,13 @@ import numpy as np
 import polars as pl
 import yaml
 
+from harness.evidence import climb
 from resources.configurable import AlertsResource, BrokerResource, ClockResource, LakeResource, LedgerResource
 from resources.lake import open_lake
 from resources.lake.publish import Publisher
 from resources.ledger import Ledger
-from trading.promotion import Decision, Evidence, PromotionPolicy
-from trading.promotion.evidence import Approval
-from trading.promotion.stages import Stage
+from trading.promotion import Decision
 from trading.sessions import get_calendar
-from trading_assets.configured import promotion_policy, variant
 from trading_assets.orders import order_assets
 from trading_assets.partitions import by_account, session_partitions
 from trading_assets.settings import Settings
@@ -74,11 +72,12 @@ class Accounts:
                 inputs={"m5_bars": made.commit_id},
             )  # fmt: skip
 
-    def promote(self, name: str, stage: Stage = "paper", approval: Approval | None = None) -> Decision:
-        """Record a decision of the session before that puts the configured version on ``stage``."""
-        decided = decision(self.settings, name, stage, approval=approval)
-        self.ledger.record_decision(decided.to_dict(), dt.datetime(2024, 3, 1, 22, tzinfo=dt.UTC))
-        return decided
+    def promote(self, name: str) -> Decision:
+        """Record the decisions of the session before that bring the configured version to paper; the one that did."""
+        decided = climb(self.settings, name, session=BEFORE, symbol="AAA")
+        for decision in decided:
+            self.ledger.record_decision(decision.to_dict(), dt.datetime(2024, 3, 1, 22, tzinfo=dt.UTC))
+        return next(decision for decision in decided if decision.to_stage == "paper")
 
     def trade(self, *accounts: str, live: bool = False) -> dict[str, dict[str, str]]:
         """Materialise the session's orders of ``accounts`` in one run; by account, what each asset was refused with."""
@@ -112,22 +111,6 @@ class Accounts:
                         account = str(check.partition).split("|")[0]
                         refused[account][check.asset_key.to_user_string()] = str(check.description)
         return refused
-
-
-def decision(
-    settings: Settings, name: str, stage: Stage, *, session: dt.date = BEFORE, approval: Approval | None = None
-) -> Decision:
-    """A decision as the ledger keeps them; its figures are of no interest here."""
-    configured = variant(settings, name)
-    policy: PromotionPolicy = promotion_policy(settings)
-    evidence = Evidence(
-        variant=name, strategy_version=configured.strategy_version, config_hash=configured.config_hash, session=session,
-        commits={"backtest": "b" * 64}, code_version="1", calendar_version="1", approval=approval,
-    )  # fmt: skip
-    return Decision(
-        evidence=evidence, policy=policy, from_stage="paper" if stage == "live" else "lab", to_stage=stage, gates=(),
-        green=True, decided_by="Ada", live_symbols=("AAA",) if stage == "live" else (), reason="for a test",
-    )  # fmt: skip
 
 
 def seeded_bars(session: dt.date) -> pl.DataFrame:

@@ -7,6 +7,7 @@ from trading.promotion.decisions import (
     decide_by_person,
     green_history,
     replay_decision,
+    same_version,
     stage_before,
 )
 from trading.promotion.evidence import (
@@ -53,5 +54,6 @@ __all__ = [
     "horizon_window",
     "horizon_windows",
     "replay_decision",
+    "same_version",
     "stage_before",
 ]

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trading.errors import DataError
 from trading.promotion.evidence import Evidence, person
-from trading.promotion.gates import GateResult, all_pass, eligible_symbols, evaluate_gates
+from trading.promotion.gates import GateResult, all_pass, broken_parity, eligible_symbols, evaluate_gates
 from trading.promotion.policy import PromotionPolicy
 from trading.promotion.stages import BELOW, LADDER, NEXT, Stage
 from trading.strategies.identity import content_hash
@@ -278,7 +278,7 @@ def _demotion(
         f"{what}: {', '.join(found)}"
         for what, found in (
             ("breaker tripped", evidence.breakers),
-            ("parity broken", evidence.parity_breaks),
+            ("parity broken", (*evidence.parity_breaks, *broken_parity(evidence, policy))),
             ("data superseded", evidence.superseded),
         )
         if found

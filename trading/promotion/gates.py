@@ -64,6 +64,18 @@ def all_pass(results: tuple[GateResult, ...]) -> bool:
     return bool(results) and all(result.passed for result in results)
 
 
+_PARITY = ("missed_trades", "extra_trades", "price_difference_bps")
+
+
+def broken_parity(evidence: Evidence, policy: PromotionPolicy) -> tuple[str, ...]:
+    """Gates of parity between account and replay that fail: no matter of more sessions, but of something that is wrong."""
+    if policy.paper_to_live is None or evidence.execution is None:
+        return ()
+    gates = _Gates("paper_to_live")
+    _execution(gates, evidence, policy.paper_to_live)
+    return tuple(str(gate) for gate in gates.results if gate.name in _PARITY and gate.status == "fail")
+
+
 def eligible_symbols(evidence: Evidence, policy: PromotionPolicy) -> tuple[str, ...]:
     """Symbols that may trade live: their own trades over the policy's horizon pass its thresholds;
     ascending.

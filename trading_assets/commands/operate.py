@@ -12,8 +12,9 @@ from trading_assets.settings import Settings
 @click.command()
 @home_option
 def status(settings: Settings) -> None:
-    """Stages, kill switches, open orders and positions of every account."""
+    """Stages and what is missing for the next one, kill switches, open orders and positions of every account."""
     from resources.ledger import Ledger
+    from trading.promotion.standing import standing_line
     from trading_assets.configured import readable_accounts, variant_names
     from trading_assets.definitions import configured_resources
     from trading_assets.portfolio import worth_lines
@@ -24,6 +25,12 @@ def status(settings: Settings) -> None:
         standing = stage_at(settings, ledger, name)
         since = f" since session {standing.since}" if standing.since else ""
         click.echo(f"variant {name}: {standing.stage}{since}, version {standing.strategy_version}")
+        if standing.held_by is not None:
+            click.echo(f"  as of {standing.held_by.session}: {standing_line(standing.held_by, str(standing.since))}")
+        for doubt in standing.doubts:
+            click.secho(f"  DOES NOT COUNT: {doubt}", fg="red")
+        if standing.replaced is not None:
+            click.secho(f"  {standing.says_replaced}", fg="yellow")
     switches = ledger.engaged_switches()
     for switch in switches:
         click.secho(f"KILL SWITCH {switch.scope}: {switch.reason} (by {switch.by}, {switch.at})", fg="red")

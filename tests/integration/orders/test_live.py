@@ -4,12 +4,14 @@ import datetime as dt
 import importlib.util
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.accounts import CALENDAR, SESSION, Accounts, decision
+from harness.accounts import BEFORE, CALENDAR, SESSION, Accounts
+from harness.evidence import climb
 
 from resources.ledger import Approval as RecordedApproval
 from resources.ledger import Ledger
@@ -17,8 +19,9 @@ from resources.router import Router
 from trading.accounts import AccountConfig
 from trading.live import live_refusal
 from trading.orders import Lineage, OrderIntent, OrderState, idempotency_key
-from trading.promotion.evidence import Approval
+from trading.promotion import Approval, Decision, decide_by_person
 from trading_assets.configured import account as load_account
+from trading_assets.configured import promotion_policy
 from trading_assets.configured import variant as load_variant
 from trading_assets.live import live_permission, live_standing, registered_accounts
 
@@ -47,17 +50,30 @@ def ledger(tmp_path: Path) -> Any:
     opened.close()
 
 
-def promoted(accounts: Accounts, ledger: Ledger, **changes: Any) -> str:
-    """A live decision whose evidence Ada approved, or with ``changes`` to that approval; its id."""
-    bare = decision(accounts.settings, VARIANT, "live")
+def climbed(accounts: Accounts, approval: Approval | None = None, session: dt.date = BEFORE) -> tuple[Decision, ...]:
+    return climb(accounts.settings, VARIANT, session=session, symbol="AAA", approval=approval)
+
+
+def record(ledger: Ledger, decisions: Sequence[Decision]) -> None:
+    for decision in decisions:
+        ledger.record_decision(decision.to_dict(), APPROVED)
+
+
+def promoted(accounts: Accounts, ledger: Ledger, session: dt.date = BEFORE, **changes: Any) -> str:
+    """Decisions whose evidence Ada approved, or with ``changes`` to that approval; the id of the one that led furthest."""
+    evidence = climbed(accounts, session=session)[0].evidence
     given: dict[str, Any] = {
-        "by": "Ada", "at": APPROVED, "strategy_version": bare.strategy_version,
-        "evidence_hash": bare.evidence.content_hash,
+        "by": "Ada", "at": APPROVED, "strategy_version": evidence.strategy_version,
+        "evidence_hash": evidence.content_hash,
     }  # fmt: skip
     approval = None if changes == {"approval": None} else Approval(**given | changes)
-    made = decision(accounts.settings, VARIANT, "live", approval=approval)
-    ledger.record_decision(made.to_dict(), APPROVED)
-    return made.decision_id
+    if approval is not None:
+        ledger.record_approval(
+            RecordedApproval(VARIANT, approval.strategy_version, approval.evidence_hash, "Ada", "", approval.at)
+        )
+    made = climbed(accounts, approval, session)
+    record(ledger, made)
+    return [decision.decision_id for decision in made if decision.moves][-1]
 
 
 def intent(accounts: Accounts, decision_id: str, **changes: Any) -> OrderIntent:
@@ -115,8 +131,8 @@ def test_the_environment_opens_no_account_of_mode_paper_and_no_other_account(
 
 def test_without_a_live_promotion_nothing_goes(accounts: Accounts, ledger: Ledger) -> None:
     assert "stands on experiment" in str(refusal(accounts, ledger, "", "main"))
-    made = decision(accounts.settings, VARIANT, "paper")
-    ledger.record_decision(made.to_dict(), APPROVED)
+    made = climbed(accounts)[-1]
+    record(ledger, climbed(accounts))
     version = load_variant(accounts.settings, VARIANT).strategy_version
     ledger.record_approval(
         RecordedApproval(VARIANT, version, made.evidence.content_hash, "Ada", "I would like it live", APPROVED)
@@ -125,17 +141,16 @@ def test_without_a_live_promotion_nothing_goes(accounts: Accounts, ledger: Ledge
 
 
 def test_a_promotion_of_this_session_or_later_does_not_count_yet(accounts: Accounts, ledger: Ledger) -> None:
-    made = decision(accounts.settings, VARIANT, "live", session=SESSION)
-    ledger.record_decision(made.to_dict(), APPROVED)
-    assert "stands on experiment" in str(refusal(accounts, ledger, made.decision_id, "main"))
+    key = promoted(accounts, ledger, session=SESSION)
+    assert "stands on experiment" in str(refusal(accounts, ledger, key, "main"))
 
 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"approval": None}, "no person has approved version"),
-        ({"strategy_version": "another"}, "no person has approved version"),
-        ({"evidence_hash": "0" * 64}, "no person has approved version"),
+        ({"approval": None}, "it stands on paper, not on live"),
+        ({"strategy_version": "another"}, "it stands on paper, not on live"),
+        ({"evidence_hash": "0" * 64}, "it stands on paper, not on live"),
         ({"at": AT + dt.timedelta(seconds=1)}, "no person has approved version"),
         ({"at": AT - dt.timedelta(days=90, seconds=1)}, r"approval of 2023-12-05 has expired after 90 days"),
     ],
@@ -155,7 +170,7 @@ def test_an_approval_to_the_second_of_its_days_holds_and_is_renewed_for_the_evid
     assert refusal(accounts, ledger, key, "main") is None
     assert "expired" in str(refusal(accounts, ledger, key, "main", at=AT + dt.timedelta(seconds=1)))
     standing = live_standing(accounts.settings, ledger, VARIANT, SESSION)
-    renewal = RecordedApproval(VARIANT, standing.strategy_version, "0" * 64, "Ada", "again", AT)
+    renewal = RecordedApproval(VARIANT, standing.strategy_version, "0" * 64, "Bob", "again", AT)
     ledger.record_approval(renewal)  # for evidence of no decision
     ledger.record_approval(replace(renewal, strategy_version="another", commit_id=standing.approvals[0].evidence_hash))
     later = AT + dt.timedelta(days=1)
@@ -183,8 +198,8 @@ def test_demoted_or_suspended_it_stops_at_once(accounts: Accounts, ledger: Ledge
     permission = live_permission(accounts.settings, ledger, {"TRADING_ALLOW_LIVE": "main"})
     order, config = intent(accounts, key), load_account(accounts.settings, "main")
     assert permission(config, order, AT) is None
-    made = decision(accounts.settings, VARIANT, "suspended")
-    ledger.record_decision(made.to_dict(), APPROVED)
+    evidence, policy = climbed(accounts)[0].evidence, promotion_policy(accounts.settings)
+    record(ledger, [decide_by_person(evidence, policy, "live", "suspended", by="Ada", reason="for a test")])
     assert "stands on suspended" in str(permission(config, order, AT))
 
 

@@ -1,4 +1,4 @@
-"""Wilson's bound against answers worked by hand."""
+"""Wilson's bound against published answers and some worked by hand."""
 
 import pytest
 
@@ -19,6 +19,16 @@ from trading.promotion.statistics import wilson_lower_bound
 )
 def test_wilson(wins, trades, expected):
     assert wilson_lower_bound(wins, trades) == pytest.approx(expected, abs=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("wins", "trades", "expected"), [(81, 263, 0.2553), (15, 148, 0.0624), (0, 20, 0.0), (1, 29, 0.0061)]
+)
+def test_published(wins, trades, expected):
+    """Newcombe, R. G. (1998), Two-sided confidence intervals for the single proportion: comparison of seven methods, Statistics
+    in Medicine 17, 857-872, table I: the lower limits of method 3, the score interval without continuity correction.
+    """
+    assert round(wilson_lower_bound(wins, trades), 4) == expected
 
 
 def test_wilson_edges():
