@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 PROGRAM = Path(__file__).with_name("crash_program.py")
 INTERVAL = 900.0
 # seed, most side effects between two kills, kills, does the broker lose stops
-TRIALS = [(11, 80, 150, False), (12, 80, 150, False), (21, 80, 150, True), (23, 80, 150, True)]
+TRIALS = [(11, 80, 130, False), (12, 80, 130, False), (21, 80, 130, True), (23, 80, 130, True)]
 
 
 @contextmanager
