@@ -198,9 +198,10 @@ class DecisionDesk:
                         str(decision.evidence.commits["backtest"]),
                         horizon.metrics or {},
                     )
-                w.record_decision(decision.to_dict(), at)
+                recorded_now = w.record_decision(decision.to_dict(), at)
             self.earlier(decision.variant).append(decision)
-            new.append(decision)
+            if recorded_now:  # another run may have been quicker
+                new.append(decision)
         return new
 
     def _backtest(self, decision: "Decision") -> "Commit":

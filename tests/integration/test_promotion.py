@@ -4,6 +4,7 @@ import datetime as dt
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -215,12 +216,28 @@ def test_an_approval_leads_to_live_once_and_for_this_version_alone(home: Home, t
     late = home.copy(tmp_path / "late")
     approve(late.desk(early - dt.timedelta(days=8)), NAME, by="Ada", reason="read the report")
     assert late.desk().decide(NAME, session)[-1].to_stage == "paper", "void after approval_days"
+    config = {"variant": NAME, "by": "Bob", "reason": "read it too"}
+    with local_instance(late.settings) as instance:
+        job = late.definitions.resolve_job_def("approve_job")
+        run_config = {"ops": {"record_approval": {"config": config}}}
+        assert job.execute_in_process(run_config=run_config, instance=instance).success
+    assert late.desk().decide(NAME, session)[0].decided_by == "Bob"
 
     said = home.trading("approve", NAME, "--by", "Ada", "--reason", "read the report")
     assert said.exit_code == 0, said.output
     assert "Ada approves risk1" in said.output and f"promotion_decision --partition '{session}|{NAME}'" in said.output
     again = home.trading("approve", NAME, "--by", "Ada", "--reason", "read it again")
     assert isinstance(again.exception, DataError), again.output
+
+    twice = home.copy(tmp_path / "twice")
+    with ThreadPoolExecutor(4) as pool:  # the job run several times at once
+        desks = [twice.desk() for _ in range(4)]
+        commit = desks[0].history.pinned
+        made = [pool.submit(lambda d=d: d.record(d.decide(NAME, session), commit, d.at)) for d in desks]
+        new = [[decision.to_stage for decision in future.result()] for future in made]
+    assert sorted(stage for stages in new for stage in stages) == ["live", "live"], "the step, and the staying"
+    rows = [row.to_stage for row in twice.ledger.decisions(NAME) if row.session == session]
+    assert rows == ["paper", "live", "live"] and twice.ledger.verify() == []
 
     moved = home.decide(session)
     assert (moved[0].from_stage, moved[0].to_stage, moved[0].decided_by) == ("paper", "live", "Ada")
@@ -289,4 +306,8 @@ def test_a_correction_shows_what_it_changes_and_demotes(home: Home, tmp_path: Pa
         corrected.trading("decision", "move", NAME, "lab", "--by", "Ada", "--reason", "looked into it").exit_code == 0
     )
     assert stage_at(corrected.settings, corrected.ledger, NAME).stage == "lab"
+    # on evidence that a person has looked into it climbs again, and each step is recorded once
+    again = corrected.decide(home.sessions[-1])
+    assert [(d.from_stage, d.to_stage) for d in again] == [("lab", "paper"), ("paper", "paper")], again[-1].reason
+    assert corrected.decide(home.sessions[-1]) == []
     assert corrected.ledger.verify() == []
