@@ -92,7 +92,9 @@ def promotion_assets(settings: Settings, partitions: dg.MultiPartitionsDefinitio
                 since = stage_at(settings, desk.ledger, name).since
                 says = standing_line(last, str(since or as_of))
                 if any(decision.moves for decision in new):
-                    alerts.open().send(moved_alert(new, says, clock.now(), f"{alerts.ui_url}/runs/{context.run_id}"))
+                    alerts.open().send(
+                        moved_alert(new, says, clock.now(), f"{alerts.ui_url}/runs/{context.run.run_id}")
+                    )
                 return materialised(
                     publication,
                     len(decisions),
@@ -131,6 +133,7 @@ class DecisionDesk:
     Attributes:
         at: when; approvals older than the settings' ``approval_days`` are void.
         until: what the ledger was told later does not count; None = all counts.
+        without: id of a decision that does not count either, because it is to be taken again.
     """
 
     settings: Settings
@@ -138,6 +141,7 @@ class DecisionDesk:
     ledger: "Ledger"
     at: dt.datetime
     until: dt.datetime | None = None
+    without: str = ""
     _decided: dict[str, list["Decision"]] = field(default_factory=dict)
     _red_sessions: dict[dt.date, bool] | None = None
 
@@ -156,10 +160,10 @@ class DecisionDesk:
 
     def collected(self, variant: VersionOf, as_of: dt.date) -> tuple["Evidence", "Stage"]:
         """The evidence of a session with all that was decided before it, and the stage that it begins on."""
-        from trading.promotion import green_history, stage_before
+        from trading.promotion import green_history, is_by_person, stage_before
 
         known = [decision for decision in self.earlier(variant.name) if decision.session <= as_of]
-        before = [decision for decision in known if decision.session < as_of]
+        before = [decision for decision in known if decision.session < as_of or is_by_person(decision)]
         evidence = self.evidence(variant, as_of, before)
         evidence = evidence.model_copy(update={"earlier_green": green_history(before, evidence)})
         evidence = evidence.model_copy(update={"approval": self._approval(evidence, known)})
@@ -213,7 +217,8 @@ class DecisionDesk:
     def earlier(self, name: str) -> list["Decision"]:
         """All recorded decisions of a variant that count, in order of (session, recording)."""
         if name not in self._decided:
-            self._decided[name] = list(recorded(self.ledger, name, until=self.until).decisions)
+            known = recorded(self.ledger, name, until=self.until).decisions
+            self._decided[name] = [decision for decision in known if decision.decision_id != self.without]
         return self._decided[name]
 
     def evidence(self, variant: VersionOf, as_of: dt.date, earlier: list["Decision"]) -> "Evidence":

@@ -310,4 +310,7 @@ def test_a_correction_shows_what_it_changes_and_demotes(home: Home, tmp_path: Pa
     again = corrected.decide(home.sessions[-1])
     assert [(d.from_stage, d.to_stage) for d in again] == [("lab", "paper"), ("paper", "paper")], again[-1].reason
     assert corrected.decide(home.sessions[-1]) == []
+    for row in corrected.ledger.decisions(NAME):
+        found = replay_recorded(corrected.settings, corrected.lake, corrected.ledger, row.decision_id)
+        assert found.differences == (), (row.from_stage, row.to_stage, row.decided_by)
     assert corrected.ledger.verify() == []
