@@ -1,5 +1,6 @@
 """From signals to live by evidence, on the lake and ledger of a home: approvals, ways around them, decisions taken again."""
 
+import dataclasses
 import datetime as dt
 import shutil
 import sqlite3
@@ -23,17 +24,21 @@ from resources.lake.reading import Snapshot
 from resources.ledger import Approval, Ledger
 from trading.bars import assemble_m1, resample
 from trading.errors import DataError
-from trading.promotion import Decision
+from trading.lab.parity import ParityReport
+from trading.lab.vectorbt_artefacts import ALONE
+from trading.promotion import Decision, EngineParity
 from trading.synthetic import SyntheticMarket
 from trading_assets import stages
 from trading_assets.cli import trading
 from trading_assets.configured import variant as load_variant
 from trading_assets.definitions import build_defs
 from trading_assets.live import live_standing
+from trading_assets.parity import Compared, figures
 from trading_assets.persons import approve, open_desk
 from trading_assets.promotion import DecisionDesk
 from trading_assets.replayed_decisions import replay_recorded
 from trading_assets.runs import RunOutcome, local_instance, run_job
+from trading_assets.schemas import COLUMNS
 from trading_assets.settings import CONFIGS, Settings
 from trading_assets.stages import stage_at
 
@@ -166,6 +171,29 @@ def test_the_paper_account_does_what_the_replay_says(home: Home) -> None:
     assert found["max_price_difference_bps"] == 0.0
     assert found["slippage_bps"] == found["assumed_slippage_bps"] == 1.0 and found["slippage_fills"] > 0
     assert (found["differences"], found["error_events"]) == (0, 0)
+
+
+def test_the_other_engine_s_verdict_is_evidence_of_its_very_version(home: Home, tmp_path: Path) -> None:
+    compared = home.copy(tmp_path / "engine")
+    session, configured = home.sessions[-2], load_variant(home.settings, NAME)
+    before, _ = compared.desk().collected(configured, session)
+    assert before.engine_parity is None
+    report = ParityReport(2, 50, 10.0, 10.0, 0.004, pl.DataFrame({"found": ["qty"]}))
+    alone = Compared(
+        NAME, str(session), configured.strategy_version, configured.config_hash, "c", {ALONE: report, "other": report}
+    )
+    frame = figures(alone)
+    shown = {name: str(dtype) for name, dtype in frame.schema.items()}
+    assert shown == {name: dtype for name, dtype, _ in COLUMNS["engine_parity"]}
+    key = {"session": str(session), "variant": NAME}
+    compared.publisher().publish("engine_parity", key, frame, audit=None, inputs={})
+    evidence, _ = compared.desk().collected(configured, session)
+    assert evidence.engine_parity == EngineParity(trades=50, unmatched=1, max_pnl_difference=0.004)
+    assert evidence.commits["engine_parity"]["session"] == str(session)
+    assert compared.desk().collected(configured, home.sessions[-3])[0].engine_parity is None, "not known then"
+    other = figures(dataclasses.replace(alone, config_hash="another"))
+    compared.publisher().publish("engine_parity", key, other, audit=None, inputs={})
+    assert compared.desk().collected(configured, session)[0].engine_parity is None, "another version's"
 
 
 def test_only_the_approval_is_missing_and_the_ways_around_it_lead_nowhere(home: Home, tmp_path: Path) -> None:
