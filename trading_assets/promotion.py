@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from resources.ledger import Ledger
     from trading.ports.alerts import Alert
     from trading.promotion import Approval, Decision, Evidence
+    from trading.promotion.policy import PromotionPolicy
     from trading.promotion.stages import Stage
 
 
@@ -134,6 +135,7 @@ class DecisionDesk:
         at: when; approvals older than the settings' ``approval_days`` are void.
         until: what the ledger was told later does not count; None = all counts.
         without: id of a decision that does not count either, because it is to be taken again.
+        policy: None = the configured one. What was executed is evidence only where it permits a step to live.
     """
 
     settings: Settings
@@ -142,6 +144,7 @@ class DecisionDesk:
     at: dt.datetime
     until: dt.datetime | None = None
     without: str = ""
+    policy: "PromotionPolicy | None" = None
     _decided: dict[str, list["Decision"]] = field(default_factory=dict)
     _red_sessions: dict[dt.date, bool] | None = None
 
@@ -247,7 +250,8 @@ class DecisionDesk:
         swept = self._sweeps.of(variant, as_of)
         engine = self._engines.of(variant, as_of)
         since = came_on_paper(earlier, (manifest["strategy_version"], manifest["config_hash"]))
-        executed = self._executions.of(variant, since, as_of)
+        permits_live = (self.policy or promotion_policy(self.settings)).paper_to_live is not None
+        executed = self._executions.of(variant, since, as_of) if permits_live else None
         return Evidence(
             variant=variant.name,
             strategy_version=manifest["strategy_version"],

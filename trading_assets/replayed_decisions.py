@@ -58,7 +58,13 @@ def replay_recorded(
     decision = Decision.from_dict(row.content)
     commit = lake.resolve("main@") if on_main else read_at(lake, decision)
     desk = DecisionDesk(
-        settings, History(Snapshot(lake, commit)), ledger, row.at, until=row.at, without=row.decision_id
+        settings,
+        History(Snapshot(lake, commit)),
+        ledger,
+        row.at,
+        until=row.at,
+        without=row.decision_id,
+        policy=decision.policy,
     )
     recorded = decision.evidence
     version = _Version(decision.variant, decision.strategy_version, recorded.config_hash)
