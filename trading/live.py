@@ -3,16 +3,17 @@
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from trading.accounts import AccountConfig
-from trading.orders.intents import OrderIntent
-from trading.promotion.evidence import Approval
+if TYPE_CHECKING:
+    from trading.accounts import AccountConfig
+    from trading.orders.intents import OrderIntent
+    from trading.promotion.evidence import Approval
 
 ALLOW_LIVE = "TRADING_ALLOW_LIVE"
 """Environment variable that holds the name of the one account that may trade live."""
 
-LivePermission: TypeAlias = Callable[[AccountConfig, OrderIntent, dt.datetime], str | None]
+LivePermission: TypeAlias = "Callable[[AccountConfig, OrderIntent, dt.datetime], str | None]"
 """What stands against sending an intent of a live account at that time, UTC; None = nothing."""
 
 
@@ -32,10 +33,10 @@ class LiveStanding:
     strategy_version: str
     decision_id: str
     symbols: frozenset[str] = frozenset()
-    approvals: Sequence[Approval] = ()
+    approvals: "Sequence[Approval]" = ()
 
 
-def environment_refusal(account: AccountConfig, allowed: str | None) -> str | None:
+def environment_refusal(account: "AccountConfig", allowed: str | None) -> str | None:
     """What the config and the environment have against live trading of ``account``; None = nothing.
 
     Args:
@@ -51,7 +52,7 @@ def environment_refusal(account: AccountConfig, allowed: str | None) -> str | No
 
 
 def live_refusal(
-    account: AccountConfig, intent: OrderIntent, *, allowed: str | None, standing: LiveStanding, at: dt.datetime
+    account: "AccountConfig", intent: "OrderIntent", *, allowed: str | None, standing: LiveStanding, at: dt.datetime
 ) -> str | None:
     """What stands against sending ``intent`` live at ``at``; None = nothing.
 
@@ -87,6 +88,6 @@ def live_refusal(
     return None
 
 
-def nothing_live(account: AccountConfig, intent: OrderIntent, at: dt.datetime) -> str | None:  # noqa: ARG001
+def nothing_live(account: "AccountConfig", intent: "OrderIntent", at: dt.datetime) -> str | None:  # noqa: ARG001
     """The permission where none was given: no order of a live account is sent."""
     return f"account {account.name}: this process has no permission to trade live"

@@ -7,7 +7,7 @@ needs nothing but bars and universe. The rest is the same for both.
 import datetime as dt
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -45,6 +45,22 @@ class Market:
     history: History
     actions: Actions
     universes: Universes
+    _bars: dict[tuple[str, str | None, tuple[dt.date, ...]], pl.DataFrame] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+
+    def bars(self, variant: "Variant", days: Sequence[dt.date]) -> pl.DataFrame:
+        """Bars of those sessions, sorted, of the Symbols that ``variant`` trades: one frame for all variants of a universe."""
+        asset = BAR_ASSETS[variant.timeframe]
+        key = (asset, variant.universe, tuple(days))
+        if key not in self._bars:
+            bars = self.history.frame(asset, days)
+            if days and variant.universe is not None:
+                symbols = bars["Symbol"].unique()
+                traded = [symbol for symbol in symbols if self.universes.trades(variant.universe, symbol)]
+                bars = bars.filter(pl.col("Symbol").is_in(traded))
+            self._bars[key] = bars.sort("Symbol", "Timestamp") if days else bars
+        return self._bars[key]
 
     def calendar(self, variant: "Variant") -> "SessionCalendar":
         from trading.sessions import get_calendar
@@ -83,7 +99,7 @@ class BacktestInputs:
         with_signals = set(history.sessions("signals", fixed))
         sessions = [day for day in history.sessions(BAR_ASSETS[variant.timeframe]) if day in with_signals]
         reached = _reached(sessions, days, market.calendar(variant))
-        bars = _bars(market, variant, reached)
+        bars = market.bars(variant, reached)
         signals = history.frame("signals", reached, fixed)
         if reached:
             signals = signals.filter(pl.col("meta_strategy_version") == variant.strategy_version).join(
@@ -112,7 +128,7 @@ class BacktestInputs:
             found = signals.filter(pl.col("session").is_in(list(days)))
             return signals_on_main(history, variant, found, days) or _content(found, days)
 
-        return cls(market, variant, sessions, reached, _bars(market, variant, reached), signals, are)
+        return cls(market, variant, sessions, reached, market.bars(variant, reached), signals, are)
 
     def bars_of(self, days: Sequence[dt.date]) -> pl.DataFrame:
         """Bars of those sessions as they compare with the prices of the last one."""
@@ -206,16 +222,6 @@ def _reached(sessions: Sequence[dt.date], as_of: Sequence[dt.date], calendar: "S
         return []
     first = horizon_window(_REACH, known[0], calendar, sessions).first
     return [day for day in sessions if first <= day <= known[-1]]
-
-
-def _bars(market: Market, variant: "Variant", days: Sequence[dt.date]) -> pl.DataFrame:
-    bars = market.history.frame(BAR_ASSETS[variant.timeframe], days)
-    if not days:
-        return bars
-    if variant.universe is not None:
-        traded = [symbol for symbol in bars["Symbol"].unique() if market.universes.trades(variant.universe, symbol)]
-        bars = bars.filter(pl.col("Symbol").is_in(traded))
-    return bars.sort("Symbol", "Timestamp")
 
 
 def _content(signals: pl.DataFrame, days: Sequence[dt.date]) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def parity_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             publisher.publish(
                 DATASET,
                 {"session": one.session, "variant": one.variant},
-                {"data.parquet": _frame(one), "differences.parquet": _differences(one)},
+                {"data.parquet": figures(one), "differences.parquet": _differences(one)},
                 audit=None,
                 inputs={"backtest": one.commit},
                 since=one.commit,
@@ -112,7 +112,8 @@ def parity_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     return [engine_parity]
 
 
-def _frame(one: Compared) -> pl.DataFrame:
+def figures(one: Compared) -> pl.DataFrame:
+    """One row a comparison; columns: the dataset's schema."""
     from trading.lab import vectorbt_artefacts
 
     rows = [

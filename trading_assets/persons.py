@@ -112,8 +112,10 @@ def move(desk: DecisionDesk, name: str, to_stage: "Stage", *, by: str, reason: s
     from trading.promotion import decide_by_person
 
     session = newest_backtest(desk, name)
-    evidence, _ = desk.collected(load_variant(desk.settings, name), session)
+    evidence, stage = desk.collected(load_variant(desk.settings, name), session)
     standing = stage_at(desk.settings, desk.ledger, name)
+    if stage != standing.stage:  # it came there in this session: its stage has no earlier ones
+        evidence = evidence.model_copy(update={"earlier_green": ()})
     policy = promotion_policy(desk.settings)
     decision = decide_by_person(evidence, policy, _stage(standing.stage), to_stage, by=by, reason=reason)
     desk.record((decision,), desk.history.pinned, desk.at)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from resources.ledger import Ledger
     from trading.ports.alerts import Alert
     from trading.promotion import Approval, Decision, Evidence
+    from trading.promotion.policy import PromotionPolicy
     from trading.promotion.stages import Stage
 
 
@@ -92,7 +93,9 @@ def promotion_assets(settings: Settings, partitions: dg.MultiPartitionsDefinitio
                 since = stage_at(settings, desk.ledger, name).since
                 says = standing_line(last, str(since or as_of))
                 if any(decision.moves for decision in new):
-                    alerts.open().send(moved_alert(new, says, clock.now(), f"{alerts.ui_url}/runs/{context.run_id}"))
+                    alerts.open().send(
+                        moved_alert(new, says, clock.now(), f"{alerts.ui_url}/runs/{context.run.run_id}")
+                    )
                 return materialised(
                     publication,
                     len(decisions),
@@ -131,6 +134,8 @@ class DecisionDesk:
     Attributes:
         at: when; approvals older than the settings' ``approval_days`` are void.
         until: what the ledger was told later does not count; None = all counts.
+        without: id of a decision that does not count either, because it is to be taken again.
+        policy: None = the configured one. What was executed is evidence only where it permits a step to live.
     """
 
     settings: Settings
@@ -138,6 +143,8 @@ class DecisionDesk:
     ledger: "Ledger"
     at: dt.datetime
     until: dt.datetime | None = None
+    without: str = ""
+    policy: "PromotionPolicy | None" = None
     _decided: dict[str, list["Decision"]] = field(default_factory=dict)
     _red_sessions: dict[dt.date, bool] | None = None
 
@@ -156,10 +163,10 @@ class DecisionDesk:
 
     def collected(self, variant: VersionOf, as_of: dt.date) -> tuple["Evidence", "Stage"]:
         """The evidence of a session with all that was decided before it, and the stage that it begins on."""
-        from trading.promotion import green_history, stage_before
+        from trading.promotion import green_history, is_by_person, stage_before
 
         known = [decision for decision in self.earlier(variant.name) if decision.session <= as_of]
-        before = [decision for decision in known if decision.session < as_of]
+        before = [decision for decision in known if decision.session < as_of or is_by_person(decision)]
         evidence = self.evidence(variant, as_of, before)
         evidence = evidence.model_copy(update={"earlier_green": green_history(before, evidence)})
         evidence = evidence.model_copy(update={"approval": self._approval(evidence, known)})
@@ -198,9 +205,10 @@ class DecisionDesk:
                         str(decision.evidence.commits["backtest"]),
                         horizon.metrics or {},
                     )
-                w.record_decision(decision.to_dict(), at)
+                recorded_now = w.record_decision(decision.to_dict(), at)
             self.earlier(decision.variant).append(decision)
-            new.append(decision)
+            if recorded_now:  # another run may have been quicker
+                new.append(decision)
         return new
 
     def _backtest(self, decision: "Decision") -> "Commit":
@@ -212,7 +220,8 @@ class DecisionDesk:
     def earlier(self, name: str) -> list["Decision"]:
         """All recorded decisions of a variant that count, in order of (session, recording)."""
         if name not in self._decided:
-            self._decided[name] = list(recorded(self.ledger, name, until=self.until).decisions)
+            known = recorded(self.ledger, name, until=self.until).decisions
+            self._decided[name] = [decision for decision in known if decision.decision_id != self.without]
         return self._decided[name]
 
     def evidence(self, variant: VersionOf, as_of: dt.date, earlier: list["Decision"]) -> "Evidence":
@@ -241,7 +250,8 @@ class DecisionDesk:
         swept = self._sweeps.of(variant, as_of)
         engine = self._engines.of(variant, as_of)
         since = came_on_paper(earlier, (manifest["strategy_version"], manifest["config_hash"]))
-        executed = self._executions.of(variant, since, as_of)
+        permits_live = (self.policy or promotion_policy(self.settings)).paper_to_live is not None
+        executed = self._executions.of(variant, since, as_of) if permits_live else None
         return Evidence(
             variant=variant.name,
             strategy_version=manifest["strategy_version"],

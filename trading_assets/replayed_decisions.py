@@ -52,17 +52,24 @@ def replay_recorded(
         DataError: the row is not what its id says.
     """
     from resources.lake.reading import Snapshot
-    from trading.promotion import Decision, replay_decision, stage_before
+    from trading.promotion import Decision, replay_decision
 
     row = ledger.decision(decision_id)
     decision = Decision.from_dict(row.content)
     commit = lake.resolve("main@") if on_main else read_at(lake, decision)
-    desk = DecisionDesk(settings, History(Snapshot(lake, commit)), ledger, row.at, until=row.at)
+    desk = DecisionDesk(
+        settings,
+        History(Snapshot(lake, commit)),
+        ledger,
+        row.at,
+        until=row.at,
+        without=row.decision_id,
+        policy=decision.policy,
+    )
     recorded = decision.evidence
     version = _Version(decision.variant, decision.strategy_version, recorded.config_hash)
-    evidence, _ = desk.collected(version, decision.session)
-    before = [known for known in desk.earlier(decision.variant) if known.session < decision.session]
-    if stage_before(before, evidence) != decision.from_stage:  # a further step: its stage has no earlier sessions
+    evidence, stage = desk.collected(version, decision.session)
+    if stage != decision.from_stage:  # a further step: its stage has no earlier sessions
         evidence = evidence.model_copy(update={"earlier_green": ()})
     evidence = evidence.model_copy(update={"approval": recorded.approval})
     return ReplayedDecision(decision, commit, replay_decision(decision, evidence))

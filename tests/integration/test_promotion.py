@@ -1,9 +1,11 @@
 """From signals to live by evidence, on the lake and ledger of a home: approvals, ways around them, decisions taken again."""
 
+import dataclasses
 import datetime as dt
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,17 +24,21 @@ from resources.lake.reading import Snapshot
 from resources.ledger import Approval, Ledger
 from trading.bars import assemble_m1, resample
 from trading.errors import DataError
-from trading.promotion import Decision
+from trading.lab.parity import ParityReport
+from trading.lab.vectorbt_artefacts import ALONE
+from trading.promotion import Decision, EngineParity
 from trading.synthetic import SyntheticMarket
 from trading_assets import stages
 from trading_assets.cli import trading
 from trading_assets.configured import variant as load_variant
 from trading_assets.definitions import build_defs
 from trading_assets.live import live_standing
+from trading_assets.parity import Compared, figures
 from trading_assets.persons import approve, open_desk
 from trading_assets.promotion import DecisionDesk
 from trading_assets.replayed_decisions import replay_recorded
 from trading_assets.runs import RunOutcome, local_instance, run_job
+from trading_assets.schemas import COLUMNS
 from trading_assets.settings import CONFIGS, Settings
 from trading_assets.stages import stage_at
 
@@ -167,6 +173,29 @@ def test_the_paper_account_does_what_the_replay_says(home: Home) -> None:
     assert (found["differences"], found["error_events"]) == (0, 0)
 
 
+def test_the_other_engine_s_verdict_is_evidence_of_its_very_version(home: Home, tmp_path: Path) -> None:
+    compared = home.copy(tmp_path / "engine")
+    session, configured = home.sessions[-2], load_variant(home.settings, NAME)
+    before, _ = compared.desk().collected(configured, session)
+    assert before.engine_parity is None
+    report = ParityReport(2, 50, 10.0, 10.0, 0.004, pl.DataFrame({"found": ["qty"]}))
+    alone = Compared(
+        NAME, str(session), configured.strategy_version, configured.config_hash, "c", {ALONE: report, "other": report}
+    )
+    frame = figures(alone)
+    shown = {name: str(dtype) for name, dtype in frame.schema.items()}
+    assert shown == {name: dtype for name, dtype, _ in COLUMNS["engine_parity"]}
+    key = {"session": str(session), "variant": NAME}
+    compared.publisher().publish("engine_parity", key, frame, audit=None, inputs={})
+    evidence, _ = compared.desk().collected(configured, session)
+    assert evidence.engine_parity == EngineParity(trades=50, unmatched=1, max_pnl_difference=0.004)
+    assert evidence.commits["engine_parity"]["session"] == str(session)
+    assert compared.desk().collected(configured, home.sessions[-3])[0].engine_parity is None, "not known then"
+    other = figures(dataclasses.replace(alone, config_hash="another"))
+    compared.publisher().publish("engine_parity", key, other, audit=None, inputs={})
+    assert compared.desk().collected(configured, session)[0].engine_parity is None, "another version's"
+
+
 def test_only_the_approval_is_missing_and_the_ways_around_it_lead_nowhere(home: Home, tmp_path: Path) -> None:
     session, after = home.sessions[-2], home.sessions[-1]
     (stay,) = home.decide(session)
@@ -215,12 +244,28 @@ def test_an_approval_leads_to_live_once_and_for_this_version_alone(home: Home, t
     late = home.copy(tmp_path / "late")
     approve(late.desk(early - dt.timedelta(days=8)), NAME, by="Ada", reason="read the report")
     assert late.desk().decide(NAME, session)[-1].to_stage == "paper", "void after approval_days"
+    config = {"variant": NAME, "by": "Bob", "reason": "read it too"}
+    with local_instance(late.settings) as instance:
+        job = late.definitions.resolve_job_def("approve_job")
+        run_config = {"ops": {"record_approval": {"config": config}}}
+        assert job.execute_in_process(run_config=run_config, instance=instance).success
+    assert late.desk().decide(NAME, session)[0].decided_by == "Bob"
 
     said = home.trading("approve", NAME, "--by", "Ada", "--reason", "read the report")
     assert said.exit_code == 0, said.output
     assert "Ada approves risk1" in said.output and f"promotion_decision --partition '{session}|{NAME}'" in said.output
     again = home.trading("approve", NAME, "--by", "Ada", "--reason", "read it again")
     assert isinstance(again.exception, DataError), again.output
+
+    twice = home.copy(tmp_path / "twice")
+    with ThreadPoolExecutor(4) as pool:  # the job run several times at once
+        desks = [twice.desk() for _ in range(4)]
+        commit = desks[0].history.pinned
+        made = [pool.submit(lambda d=d: d.record(d.decide(NAME, session), commit, d.at)) for d in desks]
+        new = [[decision.to_stage for decision in future.result()] for future in made]
+    assert sorted(stage for stages in new for stage in stages) == ["live", "live"], "the step, and the staying"
+    rows = [row.to_stage for row in twice.ledger.decisions(NAME) if row.session == session]
+    assert rows == ["paper", "live", "live"] and twice.ledger.verify() == []
 
     moved = home.decide(session)
     assert (moved[0].from_stage, moved[0].to_stage, moved[0].decided_by) == ("paper", "live", "Ada")
@@ -289,4 +334,11 @@ def test_a_correction_shows_what_it_changes_and_demotes(home: Home, tmp_path: Pa
         corrected.trading("decision", "move", NAME, "lab", "--by", "Ada", "--reason", "looked into it").exit_code == 0
     )
     assert stage_at(corrected.settings, corrected.ledger, NAME).stage == "lab"
+    # on evidence that a person has looked into it climbs again, and each step is recorded once
+    again = corrected.decide(home.sessions[-1])
+    assert [(d.from_stage, d.to_stage) for d in again] == [("lab", "paper"), ("paper", "paper")], again[-1].reason
+    assert corrected.decide(home.sessions[-1]) == []
+    for row in corrected.ledger.decisions(NAME):
+        found = replay_recorded(corrected.settings, corrected.lake, corrected.ledger, row.decision_id)
+        assert found.differences == (), (row.from_stage, row.to_stage, row.decided_by)
     assert corrected.ledger.verify() == []

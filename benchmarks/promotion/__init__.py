@@ -1,0 +1,1 @@
+"""How long the decisions of one session take, over many variants and Symbols."""
