@@ -9,7 +9,7 @@ from resources.ledger import Fill, Ledger, OpenPosition
 from trading.accounts import AccountConfig, SpendingWindow
 from trading.orders.intents import OrderIntent, TradedVariant
 from trading.orders.lifecycle import OrderState
-from trading.ports.broker import AccountValues, BrokerEvent
+from trading.ports.broker import AccountValues
 from trading.risk.breakers import BookWorth
 from trading.risk.gates import (
     BookResults,
@@ -29,7 +29,9 @@ class SessionState:
 
     Attributes:
         states: current state of every intent of the session, by idempotency key.
-        entries: open positions by order_ref, as the ledger has them.
+        entries: open positions by order_ref, as the ledger has them; shared with the intake, which keeps them.
+        results: realised so far of positions that are not closed, by order_ref.
+        entered: order_refs of entries that were filled, wholly or in part, in this session.
         start_equity: by variant, of the session's start.
     """
 
@@ -48,7 +50,8 @@ class SessionState:
     trades: Counter[tuple[str, ...]] = field(default_factory=Counter)
     stop_outs: dict[tuple[str, str], dt.datetime] = field(default_factory=dict)
     pnls: dict[str, list[float]] = field(default_factory=dict)
-    entry_costs: dict[str, float] = field(default_factory=dict)
+    results: dict[str, float] = field(default_factory=dict)
+    entered: set[str] = field(default_factory=set)
     exits: Counter[str] = field(default_factory=Counter)
 
     @classmethod
@@ -60,8 +63,9 @@ class SessionState:
         calendar: SessionCalendar,
         variants: Mapping[str, TradedVariant],
         bar_length: dict[str, dt.timedelta],
+        entries: dict[str, OpenPosition],
     ) -> "SessionState":
-        """As the ledger has it now."""
+        """As the ledger has it now; ``entries`` are its open positions."""
         limits = account.limits
         last = {name: ledger.last_worth(account.name, name, session) for name in variants}
         found = cls(
@@ -70,7 +74,7 @@ class SessionState:
             calendar=calendar,
             variants=variants,
             states={key: state for key, (_, state) in ledger.states(account.name, session).items()},
-            entries={position.order_ref: position for position in ledger.open_positions(account.name)},
+            entries=entries,
             start_equity={
                 name: account.variants[name].capital if worth is None else worth.equity for name, worth in last.items()
             },
@@ -86,8 +90,10 @@ class SessionState:
         for intent in ledger.submitted(account.name, session):
             found.note_sent(intent)
         enforced = limits.kelly is not None or limits.expectancy_min_trades is not None
-        for fill in ledger.fills(account.name, session=None if enforced else session):
-            found.note_fill(fill)
+        fills = ledger.fills(account.name, session=None if enforced else session)
+        last_of = {fill.order_ref: fill for fill in fills}
+        for fill in fills:
+            found.note_fill(fill, closing=fill is last_of[fill.order_ref] and fill.order_ref not in found.entries)
         return found
 
     def note_sent(self, intent: OrderIntent) -> None:
@@ -100,49 +106,31 @@ class SessionState:
         if window is not None:
             self.spent[window] = self.spent.get(window, 0.0) + intent.notional
 
-    def note_fill(self, fill: Fill) -> None:
-        """Count a recorded fill; those of earlier sessions for the results of the book only."""
-        today = fill.session == self.session
+    def note_state(self, intent: OrderIntent, state: OrderState) -> None:
+        """Keep in step with what was recorded of an order."""
+        if intent.session == self.session:
+            self.states[intent.idempotency_key] = state
+
+    def note_fill(self, fill: Fill, *, closing: bool | None = None) -> None:
+        """Count a recorded fill; those of earlier sessions for the results of the book only.
+
+        Args:
+            closing: whether it closed its position; None = where nothing is held any more.
+        """
+        today, ref = fill.session == self.session, fill.order_ref
+        self.results[ref] = self.results.get(ref, 0.0) + fill.realised
         if fill.leg == "entry":
-            self.entry_costs[fill.order_ref] = fill.realised
-            if today:
+            if today and ref not in self.entered:
+                self.entered.add(ref)
                 self.trades.update([(), (fill.variant,), (fill.variant, fill.symbol)])
             return
-        self.pnls.setdefault(fill.variant, []).append(fill.realised + self.entry_costs.pop(fill.order_ref, 0.0))
+        if closing is False or (closing is None and ref in self.entries):
+            return
+        self.pnls.setdefault(fill.variant, []).append(self.results.pop(ref))
         if today:
             self.exits[fill.variant] += 1
             if fill.reason == "sl":
                 self.stop_outs[fill.variant, fill.symbol] = fill.at + self.bar_length.get(fill.variant, dt.timedelta(0))
-
-    def as_fill(self, event: BrokerEvent, intent: OrderIntent) -> Fill:
-        """The ledger's record of a broker's execution, and the open positions after it."""
-        ref, realised = event.order_ref, -event.fee
-        if event.leg == "exit":
-            entry = self.entries.pop(ref)
-            realised += entry.side * event.qty * (event.price - entry.price)
-        else:
-            self.entries[ref] = OpenPosition(
-                intent.account, intent.variant, ref, intent.idempotency_key, intent.symbol, intent.side, event.qty,
-                event.price, event.at,
-            )  # fmt: skip
-        return Fill(
-            execution_id=event.execution_id,
-            account=intent.account,
-            variant=intent.variant,
-            session=event.session,
-            idempotency_key=intent.idempotency_key,
-            order_ref=ref,
-            symbol=intent.symbol,
-            leg=event.leg,
-            side=intent.side,
-            qty=event.qty,
-            price=event.price,
-            fee=event.fee,
-            realised=realised,
-            reason=event.reason,
-            at=event.at,
-            broker_seq=event.seq,
-        )
 
     def books(self, values: list[AccountValues]) -> dict[str, BookWorth]:
         """Worth of every book now, for the breakers."""

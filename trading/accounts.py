@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,63}$"
 
+ReconcilePolicy = Literal["adopt", "protect", "flatten", "halt"]
+
 _Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -129,7 +131,14 @@ class AccountConfig(_Model):
         flatten_minutes: before the session's close at which open positions of intraday variants are flattened;
             0 = at the close itself, which is the replay's ``eod``.
         moc_guard_minutes: before the session's close at which entries lose their validity; 0 = at the close.
-        reconcile_policy: what a difference between broker and ledger leads to. ``halt``: no new entry.
+        broker_address: where the simulated broker runs as a process of its own, ``unix:/path/of/socket`` or
+            ``tcp://127.0.0.1:PORT``; None = within the process that trades.
+        reconcile_seconds: most time between two comparisons of broker and ledger while a session is traded.
+        reconcile_policy: what a difference between broker and ledger leads to, besides that there is no new entry until
+            none is left. ``halt``: nothing is touched. ``protect``: missing stops are attached, orders that nobody wished
+            for are cancelled. ``flatten``: what differs is closed or cancelled. ``adopt``: the ledger takes over what the
+            broker holds, with stops attached.
+        orphan_stop_pct: distance of the stop from the entry price that a position of unknown origin gets, percent.
     """
 
     name: _Name
@@ -139,7 +148,10 @@ class AccountConfig(_Model):
     variants: Annotated[dict[_Name, BookConfig], Field(min_length=1)]
     flatten_minutes: _Minutes = 0.0
     moc_guard_minutes: _Minutes = 0.0
-    reconcile_policy: Literal["halt"] = "halt"
+    broker_address: str | None = None
+    reconcile_seconds: Annotated[float, Field(ge=1, le=24 * 3600)] = 900.0
+    reconcile_policy: ReconcilePolicy = "halt"
+    orphan_stop_pct: _Percent = 2.0
     limits: Limits = Limits()
     breakers: BreakerLimits = BreakerLimits()
 

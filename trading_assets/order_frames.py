@@ -14,7 +14,9 @@ _INSTANT = pl.Datetime("us", "UTC")
 
 
 def events_frame(events: Sequence["OrderEvent"], session: dt.date) -> pl.DataFrame:
-    """One row per order event of a session; ``payload`` is JSON, the gates' figures among it."""
+    """One row per order event of a session; ``payload`` is JSON, the gates' figures among it. How long the machine took is
+    left out: the lake's content does not depend on it.
+    """
     return pl.DataFrame(
         [
             {
@@ -26,7 +28,7 @@ def events_frame(events: Sequence["OrderEvent"], session: dt.date) -> pl.DataFra
                 "order_ref": event.order_ref,
                 "state": event.state.value,
                 "reason": event.reason,
-                "payload": json.dumps(dict(event.payload), sort_keys=True),
+                "payload": json.dumps({k: v for k, v in event.payload.items() if k != "latency_ms"}, sort_keys=True),
             }
             for event in events
         ],

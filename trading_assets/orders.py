@@ -60,7 +60,7 @@ def order_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition) -
     They are one step because a session's orders depend on what the sessions before earned: within a run over a range each
     session is built, routed and valued before the next one is built. Each can still be materialised alone.
     """
-    sources = ["trading/orders", "trading/risk", "trading/replay", "resources/router.py", "trading_assets/orders.py"]
+    sources = ["trading/orders", "trading/risk", "trading/replay", "resources/router", "trading_assets/orders.py"]
     spec = partial(asset_spec, sources=sources, partitions=partitions)
     bars = sorted(BAR_ASSETS.values())
     specs = [

@@ -1,7 +1,7 @@
 """The append-only ledger on SQLite or PostgreSQL."""
 
-from resources.ledger.chain import Problem
-from resources.ledger.errors import LedgerConflict, LedgerError, LedgerUnavailable
+from resources.ledger.chain import Heads, Problem
+from resources.ledger.errors import LedgerConflict, LedgerError, LedgerTooNew, LedgerUnavailable
 from resources.ledger.ledger import Ledger
 from resources.ledger.records import (
     Approval,
@@ -11,12 +11,14 @@ from resources.ledger.records import (
     OpenPosition,
     OrderEvent,
     OrderStory,
+    Position,
     RiskEvent,
     Worth,
 )
 from resources.ledger.writer import LedgerWriter
 
 __all__ = [
-    "Approval", "Decision", "Fill", "KillSwitch", "Ledger", "LedgerConflict", "LedgerError",
-    "LedgerUnavailable", "LedgerWriter", "OpenPosition", "OrderEvent", "OrderStory", "Problem", "RiskEvent", "Worth",
+    "Approval", "Decision", "Fill", "Heads", "KillSwitch", "Ledger", "LedgerConflict", "LedgerError", "LedgerTooNew",
+    "LedgerUnavailable", "LedgerWriter", "OpenPosition", "OrderEvent", "OrderStory", "Position", "Problem", "RiskEvent",
+    "Worth",
 ]  # fmt: skip

@@ -13,3 +13,7 @@ class LedgerUnavailable(LedgerError):
 
 class LedgerConflict(LedgerError):
     """A record contradicts one that is there; nothing was recorded."""
+
+
+class LedgerTooNew(LedgerError):
+    """A newer version of the platform has written this ledger; nothing was read or changed."""

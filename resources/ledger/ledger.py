@@ -12,9 +12,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from resources.clock import SystemClock
-from resources.ledger import chain, queries, schema
-from resources.ledger.chain import Problem
-from resources.ledger.errors import LedgerConflict, LedgerError, LedgerUnavailable
+from resources.ledger import chain, migration, queries, schema, triggers
+from resources.ledger.chain import Heads, Problem
+from resources.ledger.errors import LedgerConflict, LedgerError, LedgerTooNew, LedgerUnavailable
 from resources.ledger.records import (
     Approval,
     Decision,
@@ -23,6 +23,7 @@ from resources.ledger.records import (
     OpenPosition,
     OrderEvent,
     OrderStory,
+    Position,
     RiskEvent,
     Worth,
 )
@@ -39,7 +40,8 @@ class Ledger:
     """Append-only tables with a hash chain each; current state is derived from events.
 
     Writers of all processes take turns (BEGIN IMMEDIATE on SQLite, an advisory lock on PostgreSQL), which the chain
-    needs. Readers never wait.
+    needs. Readers never wait. Opening makes the tables, or brings those of an older version to the newest schema
+    (:mod:`resources.ledger.migration`); rows and their hashes stay as they are.
 
     Args:
         url: SQLAlchemy URL, ``sqlite:////path/ledger.db`` or ``postgresql+psycopg2://...``.
@@ -48,6 +50,7 @@ class Ledger:
     Raises:
         ConfigError: the URL is not one of SQLite or PostgreSQL.
         LedgerUnavailable: the database cannot be reached. Never shows the password.
+        LedgerTooNew: a newer version of the platform has written it.
     """
 
     def __init__(self, url: str, *, clock: Callable[[], dt.datetime] | None = None) -> None:
@@ -55,13 +58,26 @@ class Ledger:
         parsed = _parse(url)
         self.shown_url = parsed.render_as_string(hide_password=True)
         self._engine = _engine(parsed)
-        with self._guard(), self._engine.connect() as connection, connection.begin():
-            _lock(connection)
-            schema.create(connection)
+        try:
+            self._bring_up_to_date()
+        except LedgerError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Give the database connections back."""
         self._engine.dispose()
+
+    def _bring_up_to_date(self) -> None:
+        try:
+            with self._read() as connection:
+                self.upgraded_from = migration.revision_of(connection)
+            if self.upgraded_from != migration.NEWEST:
+                with self._guard(), self._engine.connect() as connection, connection.begin():
+                    _lock(connection)
+                    migration.upgrade(connection)
+        except LedgerTooNew as error:
+            raise LedgerTooNew(f"the ledger {self.shown_url} cannot be used: {error}") from None
 
     @contextmanager
     def write(self) -> Iterator[LedgerWriter]:
@@ -259,10 +275,10 @@ class Ledger:
 
     # Worth
 
-    def record_worth(self, worth: Worth) -> bool:
+    def record_worth(self, worth: Worth, positions: Sequence[Position] | None = None) -> bool:
         """See :meth:`LedgerWriter.record_worth`."""
         with self.write() as w:
-            return w.record_worth(worth)
+            return w.record_worth(worth, positions)
 
     def worth(
         self,
@@ -280,17 +296,37 @@ class Ledger:
         with self._read() as c:
             return queries.last_worth(c, account, variant, before)
 
+    def positions(self, account: str, session: dt.date, variant: str | None = None) -> list[Position]:
+        """What was held at the end of a session, as it was recorded with the worth."""
+        with self._read() as c:
+            return queries.positions(c, account, session, variant)
+
     def realised(self, account: str, variant: str, capital: float) -> float:
         """Seed capital plus what every fill of the book has realised, summed without rounding on the way."""
+        return self.money(account, variant, capital)[0]
+
+    def money(self, account: str, variant: str, capital: float) -> tuple[float, float]:
+        """:meth:`realised`, and the fees that the book has paid; each summed without rounding on the way."""
         with self._read() as c:
-            return math.fsum([capital, *queries.realised_total(c, account, variant)])
+            found = queries.money_of(c, account, variant)
+        return math.fsum([capital, *(realised for realised, _ in found)]), math.fsum(fee for _, fee in found)
 
     # Integrity
 
-    def verify(self) -> list[Problem]:
-        """What was changed, removed or reordered since it was recorded; empty = all is as it was written."""
+    def verify(self, kept: Heads | None = None) -> list[Problem]:
+        """What was changed, removed, inserted or reordered since it was recorded; empty = all is as it was written.
+
+        Args:
+            kept: what :meth:`heads` gave at some time and was kept elsewhere.
+        """
         with self._read() as c:
-            return list(chain.verify(c))
+            return list(chain.verify(c, kept))
+
+    def protect(self) -> None:
+        """Install the triggers that refuse changes again, where somebody has taken them off."""
+        with self._guard(), self._engine.connect() as connection, connection.begin():
+            _lock(connection)
+            triggers.protect(connection, schema.METADATA.tables)
 
     def heads(self) -> dict[str, tuple[int, str]]:
         """Last id and hash of every table: kept elsewhere, they prove later that no tail was cut off."""

@@ -3,9 +3,10 @@
 import datetime as dt
 import json
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, func, select
 
 from resources.ledger import schema
 from resources.ledger.errors import LedgerError
@@ -16,11 +17,14 @@ from resources.ledger.records import (
     KillSwitch,
     OpenPosition,
     OrderEvent,
+    Position,
     RiskEvent,
     Worth,
 )
 from trading.orders.intents import OrderIntent, intent_from_row
 from trading.orders.lifecycle import OrderState
+from trading.portfolio import holdings
+from trading.ticks import exact
 
 _CHUNK = 500
 _I, _E, _F = schema.order_intents, schema.order_events, schema.fills
@@ -166,18 +170,35 @@ def fills(
     for name, value in named:
         if value is not None:
             rows = rows.where(_F.c[name] == value)
+    return _fills(connection, rows)
+
+
+def _fills(connection: Connection, rows: Select[Any]) -> list[Fill]:
     names = list(Fill.__dataclass_fields__)
     return [Fill(**{name: row[name] for name in names}) for row in connection.execute(rows).mappings()]
 
 
 def open_positions(connection: Connection, account: str, variant: str | None = None) -> list[OpenPosition]:
-    entry, closing = _F.alias("entry"), _F.alias("closing")
-    closed = select(closing.c.id).where(closing.c.order_ref == entry.c.order_ref, closing.c.leg == "exit").exists()
-    rows = select(entry).where(entry.c.account == account, entry.c.leg == "entry", ~closed).order_by(entry.c.id)
+    signed = case((_F.c.leg == "entry", _F.c.qty), else_=-_F.c.qty)
+    held = select(_F.c.order_ref).where(_F.c.account == account).group_by(_F.c.order_ref).having(func.sum(signed) > 0)
+    rows = select(_F).where(_F.c.order_ref.in_(held)).order_by(_F.c.id)
     if variant is not None:
-        rows = rows.where(entry.c.variant == variant)
-    names = list(OpenPosition.__dataclass_fields__)
-    return [OpenPosition(**{name: row[name] for name in names}) for row in connection.execute(rows).mappings()]
+        rows = rows.where(_F.c.variant == variant)
+    executions = _fills(connection, rows)
+    first = {fill.order_ref: fill for fill in reversed(executions)}
+    return [
+        OpenPosition(
+            h.account, h.variant, h.order_ref, first[h.order_ref].idempotency_key, h.symbol, h.side, float(h.qty),
+            float(h.entry_price), first[h.order_ref].at,
+        )
+        for h in holdings(executions)
+    ]  # fmt: skip
+
+
+def filled_qty(connection: Connection, order_ref: str) -> float:
+    """Of an entry, added up exactly."""
+    rows = select(_F.c.qty).where(_F.c.order_ref == order_ref, _F.c.leg == "entry")
+    return float(sum(map(exact, connection.execute(rows).scalars()), Fraction(0)))
 
 
 def broker_cursor(connection: Connection, account: str) -> int:
@@ -189,9 +210,10 @@ def broker_cursor(connection: Connection, account: str) -> int:
     return last
 
 
-def realised_total(connection: Connection, account: str, variant: str) -> list[float]:
-    rows = select(_F.c.realised).where(_F.c.account == account, _F.c.variant == variant).order_by(_F.c.id)
-    return list(connection.execute(rows).scalars())
+def money_of(connection: Connection, account: str, variant: str) -> list[tuple[float, float]]:
+    """Realised change and fee of every fill of the book, in order of recording."""
+    rows = select(_F.c.realised, _F.c.fee).where(_F.c.account == account, _F.c.variant == variant).order_by(_F.c.id)
+    return [(realised, fee) for realised, fee in connection.execute(rows)]
 
 
 def kill_switch(connection: Connection, account: str, variant: str) -> KillSwitch:
@@ -292,3 +314,15 @@ def last_worth(connection: Connection, account: str, variant: str, before: dt.da
     )
     row = connection.execute(rows).mappings().first()
     return None if row is None else _worth(row)
+
+
+def positions(connection: Connection, account: str, session: dt.date, variant: str | None = None) -> list[Position]:
+    """Newest record of each bracket of the session that holds something, in order of recording."""
+    p = schema.positions
+    where = [p.c.account == account, p.c.session == session]
+    if variant is not None:
+        where.append(p.c.variant == variant)
+    newest = select(func.max(p.c.id)).where(and_(*where)).group_by(p.c.variant, p.c.order_ref)
+    rows = select(p).where(p.c.id.in_(newest), p.c.qty > 0).order_by(p.c.id)
+    names = list(Position.__dataclass_fields__)
+    return [Position(**{name: row[name] for name in names}) for row in connection.execute(rows).mappings()]

@@ -57,7 +57,7 @@ class Fill:
 
 @dataclass(frozen=True)
 class OpenPosition:
-    """A filled entry which no exit has closed."""
+    """What a bracket holds: entries less exits; ``price`` is the average of what is held, ``at`` of the first entry."""
 
     account: str
     variant: str
@@ -136,6 +136,9 @@ class Worth:
         trades: exits in the session.
         peak: highest session-end equity so far, the seed counted.
         drawdown: positive fraction of the peak.
+        fees: of all fills so far.
+        long_exposure, short_exposure: quantity times last Close of open positions, both positive.
+            These three are None where an older version recorded the row.
     """
 
     account: str
@@ -150,6 +153,44 @@ class Worth:
     peak: float
     drawdown: float
     at: dt.datetime
+    fees: float | None = None
+    long_exposure: float | None = None
+    short_exposure: float | None = None
+
+    @property
+    def realised_pnl(self) -> float:
+        """Of everything closed, after all fees paid so far."""
+        return self.realised - self.capital
+
+
+@dataclass(frozen=True)
+class Position:
+    """What a bracket held at the end of a session; quantity 0 takes an earlier record of it back.
+
+    Attributes:
+        entry_price: average of what is held.
+        last_price: last Close.
+    """
+
+    account: str
+    variant: str
+    session: dt.date
+    order_ref: str
+    symbol: str
+    side: int
+    qty: float
+    entry_price: float
+    last_price: float
+    at: dt.datetime
+
+    @property
+    def unrealised(self) -> float:
+        return self.side * self.qty * (self.last_price - self.entry_price)
+
+    @property
+    def exposure(self) -> float:
+        """Quantity times last price, positive on either side."""
+        return self.qty * self.last_price
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,10 @@
-"""The ledger's tables on SQLite and PostgreSQL, and the triggers that make them append only."""
+"""The ledger's tables on SQLite and PostgreSQL, as the newest revision of ``migrations/`` leaves them."""
 
 import datetime as dt
 from typing import Any
 
 from sqlalchemy import (
     Column,
-    Connection,
     Date,
     DateTime,
     Dialect,
@@ -17,11 +16,13 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    text,
 )
 from sqlalchemy.types import TypeDecorator
 
 METADATA = MetaData()
+
+ADDED = {"added": True}
+"""Marks a column that came to a table with rows. Where it is null the row's hash leaves it out, so that theirs hold."""
 
 
 class UtcDateTime(TypeDecorator[dt.datetime]):
@@ -86,6 +87,8 @@ order_intents = _table(
     Column("valid_to", UtcDateTime, nullable=False),
     _name("tif"),
     Column("lineage", Text, nullable=False),
+    Column("flatten_at", UtcDateTime, info=ADDED),
+    _name("flatten_type", nullable=True, info=ADDED),
     Index("order_intents_by_session", "account", "session"),
     Index("order_intents_by_oco", "oco_id"),
 )
@@ -206,46 +209,30 @@ portfolio_worth = _table(
     Column("trades", Integer, nullable=False),
     Column("peak", Float(53), nullable=False),
     Column("drawdown", Float(53), nullable=False),
+    Column("fees", Float(53), info=ADDED),
+    Column("long_exposure", Float(53), info=ADDED),
+    Column("short_exposure", Float(53), info=ADDED),
     Column("content_hash", String(64), nullable=False, unique=True),
     Index("portfolio_worth_by_session", "account", "variant", "session"),
 )
 
+# What each book held at the end of a session, one row an open bracket.
+positions = _table(
+    "positions",
+    Column("at", UtcDateTime, nullable=False),
+    _name("account"),
+    _name("variant"),
+    Column("session", Date, nullable=False),
+    Column("order_ref", String(64), nullable=False),
+    _name("symbol"),
+    Column("side", Integer, nullable=False),
+    Column("qty", Float(53), nullable=False),
+    Column("entry_price", Float(53), nullable=False),
+    Column("last_price", Float(53), nullable=False),
+    Column("unrealised", Float(53), nullable=False),
+    Column("exposure", Float(53), nullable=False),
+    Index("positions_by_session", "account", "session"),
+)
+
 # One row a transaction: the heads of the chains that it moved. It tells a missing tail from a short table.
 checkpoints = _table("checkpoints", Column("heads", Text, nullable=False))
-
-_REFUSAL = "the ledger is append only: rows are never updated or deleted"
-
-
-def create(connection: Connection) -> None:
-    """Make the tables, indexes and triggers that are missing; safe to repeat."""
-    METADATA.create_all(connection)
-    for statement in _triggers(connection.dialect.name):
-        connection.execute(text(statement))
-
-
-def _triggers(dialect: str) -> list[str]:
-    statements = []
-    if dialect == "postgresql":
-        statements.append(
-            "CREATE OR REPLACE FUNCTION ledger_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-            f"$$ BEGIN RAISE EXCEPTION '{_REFUSAL}'; END $$"
-        )
-    for name in METADATA.tables:
-        if dialect == "postgresql":
-            statements.append(
-                f"CREATE OR REPLACE TRIGGER {name}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {name} "
-                "FOR EACH STATEMENT EXECUTE FUNCTION ledger_append_only()"
-            )
-            continue
-        for verb in ("UPDATE", "DELETE"):
-            statements.append(
-                f"CREATE TRIGGER IF NOT EXISTS {name}_no_{verb.lower()} BEFORE {verb} ON {name} "
-                f"BEGIN SELECT RAISE(ABORT, '{_REFUSAL}'); END"
-            )
-        # INSERT OR REPLACE deletes without a DELETE trigger unless the id is known to be free
-        statements.append(
-            f"CREATE TRIGGER IF NOT EXISTS {name}_no_replace BEFORE INSERT ON {name} "
-            f"WHEN EXISTS (SELECT 1 FROM {name} WHERE id = NEW.id) "
-            f"BEGIN SELECT RAISE(ABORT, '{_REFUSAL}'); END"
-        )
-    return statements

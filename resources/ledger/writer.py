@@ -4,7 +4,7 @@ import datetime as dt
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import Connection, Date, Float, Table, select
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Date, Float, Table, select
 from resources.ledger import queries, schema
 from resources.ledger.chain import head, row_hash
 from resources.ledger.errors import LedgerConflict, LedgerError
-from resources.ledger.records import Approval, Fill, KillSwitch, RiskEvent, Worth, to_json
+from resources.ledger.records import Approval, Fill, KillSwitch, Position, RiskEvent, Worth, to_json
 from trading.orders.intents import OrderIntent, intent_to_row
 from trading.orders.lifecycle import OrderState, check_transition
 
@@ -62,6 +62,18 @@ class LedgerWriter:
             raise LedgerError(f"order {intent.order_ref} has no recorded intent; record_intents comes first")
         check_transition(current, state, order_ref=intent.order_ref)
         self._append(schema.order_events, [_event_row(intent, state, reason, at, payload or {}, broker_seq)])
+
+    def state_of(self, key: str) -> OrderState | None:
+        """State of the order of that idempotency key, with what this transaction has recorded; None = never recorded."""
+        return queries.state_of(self.connection, key)
+
+    def filled_qty(self, order_ref: str) -> float:
+        """What was filled of an entry, with what this transaction has recorded."""
+        return queries.filled_qty(self.connection, order_ref)
+
+    def knows(self, account: str, execution_id: str) -> bool:
+        """Whether an execution of that id is recorded."""
+        return self._has(schema.fills, account=account, execution_id=execution_id)
 
     def record_fill(self, fill: Fill) -> bool:
         """Append an execution; False where its id is there already.
@@ -179,22 +191,53 @@ class LedgerWriter:
             "commit_id": commit_id,
             "metrics": to_json(metrics),
         }
-        return self._append_once(schema.backtest_results, row, ignoring=())
+        digest = _content_hash(row)
+        if self._has(schema.backtest_results, content_hash=digest):
+            return False
+        self._append(schema.backtest_results, [{**row, "content_hash": digest}])
+        return True
 
-    def record_worth(self, worth: Worth) -> bool:
+    def record_worth(self, worth: Worth, positions: Sequence[Position] | None = None) -> bool:
         """Append what a book is worth; False where the newest record of that book and session says the same.
 
         A correction is a further row; the newest one counts.
-        """
-        return self._append_once(schema.portfolio_worth, asdict(worth), ignoring=("at",))
 
-    def _append_once(self, table: Table, row: dict[str, Any], ignoring: Iterable[str]) -> bool:
-        content = {name: value for name, value in row.items() if name not in ignoring}
-        digest = hashlib.sha256(to_json(content).encode()).hexdigest()
-        if self._has(table, content_hash=digest):
+        Args:
+            positions: all that the book holds then; None = not said. What an earlier record held and these do not is taken
+                back by a row of quantity 0.
+        """
+        if positions is not None:
+            self._record_positions(worth, positions)
+        recorded = queries.worth(self.connection, worth.account, worth.variant, None, worth.session)
+        if recorded and replace(recorded[0], at=worth.at) == worth:
             return False
-        self._append(table, [{**row, "content_hash": digest}])
+        content = {name: value for name, value in asdict(worth).items() if name != "at" and value is not None}
+        digest = _content_hash(content)
+        if self._has(schema.portfolio_worth, content_hash=digest):
+            # what was so before, was corrected, and is corrected back
+            digest = _content_hash(content | {"row": self._next_id(schema.portfolio_worth)})
+        self._append(schema.portfolio_worth, [{**asdict(worth), "content_hash": digest}])
         return True
+
+    def _record_positions(self, worth: Worth, positions: Sequence[Position]) -> None:
+        for position in positions:
+            if (position.account, position.variant, position.session) != (worth.account, worth.variant, worth.session):
+                raise LedgerError(
+                    f"position {position.order_ref} is of {position.account}/{position.variant} in {position.session}, the "
+                    f"worth of {worth.account}/{worth.variant} in {worth.session}"
+                )
+        known = {
+            p.order_ref: p for p in queries.positions(self.connection, worth.account, worth.session, worth.variant)
+        }
+        gone = [replace(known[ref], qty=0.0, at=worth.at) for ref in known.keys() - {p.order_ref for p in positions}]
+        fresh = [p for p in positions if p.order_ref not in known or replace(known[p.order_ref], at=p.at) != p]
+        self._append(
+            schema.positions,
+            [
+                {**asdict(p), "unrealised": p.unrealised, "exposure": p.exposure}
+                for p in [*fresh, *sorted(gone, key=lambda p: p.order_ref)]
+            ],
+        )
 
     def _switch(self, action: str, scope: str, reason: str, by: str, at: dt.datetime, breach: str | None) -> None:
         row = {"at": at, "action": action, "scope": scope, "reason": reason, "by": by, "breach_id": breach}
@@ -203,6 +246,9 @@ class LedgerWriter:
     def _has(self, table: Table, **values: Any) -> bool:
         found = select(table.c.id).where(*(table.c[name] == value for name, value in values.items())).limit(1)
         return self.connection.execute(found).first() is not None
+
+    def _next_id(self, table: Table) -> int:
+        return (self._heads.get(table.name) or head(self.connection, table))[0] + 1
 
     def _append(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         if not rows:
@@ -222,6 +268,10 @@ class LedgerWriter:
         """Note the heads that this transaction moved; called once, last."""
         if self._heads:
             self._append(schema.checkpoints, [{"heads": to_json(dict(self._heads))}])
+
+
+def _content_hash(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(to_json(content).encode()).hexdigest()
 
 
 def _typed(value: Any, column: Any) -> Any:

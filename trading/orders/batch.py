@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trading.contracts import INSTANT, Rule, register, table
+from trading.contracts import INSTANT, Rule, register, table, validate
 from trading.orders.intents import OrderIntent, intent_from_row, intent_to_row
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ BATCH_COLUMNS: dict[str, Any] = {
     "valid_to": INSTANT,
     "lineage": pl.String,
     "tif": pl.String,
+    "flatten_at": INSTANT,
+    "flatten_type": pl.String,
 }
 LEG_COLUMNS: dict[str, Any] = {
     "oco_id": pl.String,
@@ -60,10 +62,11 @@ def intents_from_batch(frame: pl.DataFrame) -> list[OrderIntent]:
 
 
 def legs_frame(intents: Sequence[OrderIntent]) -> pl.DataFrame:
-    """One row an order leg: entry stop, stop-loss, target; the exits share an OCO group named after their entry.
+    """One row an order leg, contract ``order_legs``: entry stop, stop-loss, target, and the flattening where it is set.
 
-    Columns as ``LEG_COLUMNS``; ``side`` is BUY or SELL, ``type`` STP or LMT, ``price`` in currency. Exits take effect
-    on the entry's fill and stay until they or the session's flattening close the position (tif GTC).
+    Columns as ``LEG_COLUMNS``; ``side`` is BUY or SELL, ``type`` STP, LMT, MOC or MKT, ``price`` in currency and null of
+    MOC and MKT. Exits share an OCO group named after their entry, take effect on its fill and stay until one of them or the
+    session's flattening closes the position (tif GTC).
     """
     rows: list[dict[str, Any]] = []
     for intent in intents:
@@ -84,21 +87,35 @@ def legs_frame(intents: Sequence[OrderIntent]) -> pl.DataFrame:
             rows.append(
                 {**exits, "order_ref": f"{intent.order_ref}-T", "type": "LMT", "price": intent.target, "reason": "tp"}
             )
+        if intent.flatten_at is not None:
+            rows.append(
+                {
+                    **exits,
+                    "order_ref": f"{intent.order_ref}-F",
+                    "type": intent.flatten_type,
+                    "price": None,
+                    "tif": "DAY",
+                    "valid_from": intent.flatten_at,
+                    "reason": "flatten",
+                }
+            )
     return pl.DataFrame(rows, schema=LEG_COLUMNS)
 
 
 def legs_csv(intents: Sequence[OrderIntent]) -> str:
-    """:func:`legs_frame` as CSV text, times in ISO 8601 UTC."""
-    return legs_frame(intents).write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.fZ")
+    """:func:`legs_frame` as CSV text, times in ISO 8601 UTC. ContractViolation where a leg breaks ``order_legs``."""
+    return validate(legs_frame(intents), "order_legs").write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.fZ")
 
 
 def _order_batch() -> "DataFrameSchema":
     towards = pl.col("side") * (pl.col("entry") - pl.col("stop"))
     reward = pl.col("side") * (pl.col("target") - pl.col("entry"))
+    shared = ("account", "variant", "strategy_version", "Symbol", "setup_time", "session", "valid_from", "valid_to")
+    one_setup = pl.all_horizontal(*((pl.col(name) == pl.col(name).first()).over("oco_id") for name in shared))
     return table(
         "order_batch",
         BATCH_COLUMNS,
-        nullable=["target"],
+        nullable=["target", "flatten_at", "flatten_type"],
         rules=[
             Rule("side", pl.col("side").is_in([1, -1]), "side must be 1 or -1"),
             Rule("qty", pl.col("qty").is_finite() & (pl.col("qty") > 0), "qty must be finite and above 0"),
@@ -107,8 +124,41 @@ def _order_batch() -> "DataFrameSchema":
             Rule("validity", pl.col("valid_from") <= pl.col("valid_to"), "valid_from must not be after valid_to"),
             Rule("key_unique", pl.col("idempotency_key").is_unique(), "every idempotency_key must come once"),
             Rule("ref_unique", pl.col("order_ref").is_unique(), "every order_ref must come once"),
+            Rule("oco_setup", one_setup, "orders that share an oco_id must be sides of one setup"),
+            Rule("oco_sides", pl.struct("oco_id", "side").is_unique(), "an oco_id must have each side once at most"),
+            Rule(
+                "flatten",
+                pl.col("flatten_at").is_null() == pl.col("flatten_type").is_null(),
+                "flatten_at and flatten_type come together",
+            ),
+        ],
+    )
+
+
+def _order_legs() -> "DataFrameSchema":
+    entry = pl.col("reason") == "entry"
+    priced = pl.col("type").is_in(["STP", "LMT"])
+    stops = (pl.col("reason") == "sl").sum().over("idempotency_key")
+    entries = entry.sum().over("idempotency_key")
+    turned = (pl.col("side").n_unique().over("idempotency_key")) == 2
+    return table(
+        "order_legs",
+        LEG_COLUMNS,
+        nullable=["price", "valid_to"],
+        rules=[
+            Rule("side", pl.col("side").is_in(["BUY", "SELL"]), "side must be BUY or SELL"),
+            Rule("type", pl.col("type").is_in(["STP", "LMT", "MOC", "MKT"]), "type must be STP, LMT, MOC or MKT"),
+            Rule("reason", pl.col("reason").is_in(["entry", "sl", "tp", "flatten"]), "reason must be of an order leg"),
+            Rule("price", priced == pl.col("price").is_not_null(), "STP and LMT need a price, MOC and MKT have none"),
+            Rule("qty", pl.col("qty").is_finite() & (pl.col("qty") > 0), "qty must be finite and above 0"),
+            Rule("gtd", entry == pl.col("valid_to").is_not_null(), "an entry, and it alone, ends at valid_to"),
+            Rule("one_entry", entries == 1, "every idempotency_key must have one entry"),
+            Rule("one_stop", stops == 1, "every entry must have one stop-loss"),
+            Rule("exit_side", turned, "exits must be of the other side than their entry"),
+            Rule("ref_unique", pl.col("order_ref").is_unique(), "every order_ref must come once"),
         ],
     )
 
 
 register("order_batch", _order_batch)
+register("order_legs", _order_legs)

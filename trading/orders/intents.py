@@ -13,6 +13,7 @@ from trading.accounts import AccountConfig
 from trading.bars.resample import timeframe_minutes
 from trading.errors import ConfigError, ContractViolation, OrderError
 from trading.instruments import Instrument
+from trading.orders.flatten import FlattenType, flatten_type
 from trading.replay import ReplayConfig
 from trading.sessions import SessionCalendar
 from trading.sizing import quantity
@@ -23,6 +24,7 @@ _SIDES: tuple[tuple[int, str, str, str], ...] = (
     (1, "long_entry", "sl_long", "tp_long"),
     (-1, "short_entry", "sl_short", "tp_short"),
 )
+_LATER = ("flatten_at", "flatten_type")
 _COLUMNS = ("Symbol", "Timestamp", *(name for _, *names in _SIDES for name in names))
 
 
@@ -82,6 +84,8 @@ class OrderIntent:
         valid_sessions: sessions after it that the entry lives on.
         valid_from: close of the signal's bar, UTC.
         valid_to: end of validity, UTC.
+        flatten_at: when a position that is still open is flattened, UTC; None = by the session's end or not at all.
+        flatten_type: ``MOC`` or ``MKT``, by which order; None where ``flatten_at`` is.
 
     Raises:
         OrderError: levels out of order, no quantity, a naive time.
@@ -106,6 +110,8 @@ class OrderIntent:
     valid_to: dt.datetime
     lineage: Lineage = Lineage()
     tif: str = "GTD"
+    flatten_at: dt.datetime | None = None
+    flatten_type: FlattenType | None = None
 
     def __post_init__(self) -> None:
         where = f"intent {self.order_ref} of {self.variant} for {self.symbol} at {self.setup_time}"
@@ -126,6 +132,10 @@ class OrderIntent:
         for name in ("setup_time", "valid_from", "valid_to"):
             if getattr(self, name).tzinfo is None:
                 raise OrderError(f"{where}: {name} needs a time zone, got {getattr(self, name)}")
+        if (self.flatten_at is None) != (self.flatten_type is None):
+            raise OrderError(f"{where}: flatten_at and flatten_type come together or not at all")
+        if self.flatten_at is not None and self.flatten_at.tzinfo is None:
+            raise OrderError(f"{where}: flatten_at needs a time zone, got {self.flatten_at}")
 
     @property
     def notional(self) -> float:
@@ -182,7 +192,8 @@ def build_intents(
 
     Raises:
         ContractViolation: a column is missing, or a signal lies outside of the session.
-        ConfigError: the account has no book for the variant, or a Symbol no instrument.
+        ConfigError: the account has no book for the variant, a Symbol no instrument, or one in another currency than
+            the account's.
         OrderError: a signal's levels are out of order.
     """
     if variant.name not in account.variants:
@@ -206,12 +217,14 @@ def build_intents(
             rule="outside_session",
             details=str(outside.head(5)),
         )
+    flatten_at = _flatten_at(variant, account, close)
+    flattened_by = None if flatten_at is None else flatten_type(flatten_at, close, account.moc_guard_minutes)
     ends = validity_end(variant.replay.valid_sessions, session, calendar, account.moc_guard_minutes)
     minutes = timeframe_minutes(variant.timeframe)
     intents: list[OrderIntent] = []
     for row in signals.select(_COLUMNS).sort("Timestamp", "Symbol").iter_rows(named=True):
         symbol, at = row["Symbol"], row["Timestamp"]
-        instrument = _instrument(symbol, instruments)
+        instrument = _instrument(symbol, instruments, account)
         known_at = close if minutes is None else min(at + dt.timedelta(minutes=minutes), close)
         if known_at >= ends:
             continue
@@ -258,9 +271,19 @@ def build_intents(
                     valid_from=known_at,
                     valid_to=ends,
                     lineage=lineage,
+                    flatten_at=flatten_at,
+                    flatten_type=flattened_by,
                 )
             )
     return intents
+
+
+def _flatten_at(variant: TradedVariant, account: AccountConfig, close: dt.datetime) -> dt.datetime | None:
+    """When a position of a setup that lives in this session alone is flattened ahead of the close."""
+    config = variant.replay
+    if not config.exit_at_session_end or config.valid_sessions or not account.flatten_minutes:
+        return None
+    return close - dt.timedelta(minutes=account.flatten_minutes)
 
 
 def round_levels_of(
@@ -294,15 +317,21 @@ def intent_to_row(intent: OrderIntent) -> dict[str, Any]:
 
 
 def intent_from_row(row: Mapping[str, Any]) -> OrderIntent:
-    """The inverse of :func:`intent_to_row`; further fields are ignored."""
-    fields = {name: row[name] for name in OrderIntent.__dataclass_fields__}
+    """The inverse of :func:`intent_to_row`; further fields are ignored, and rows of before may lack the flatten fields."""
+    fields = {name: row[name] for name in OrderIntent.__dataclass_fields__ if name in row or name not in _LATER}
     return OrderIntent(**{**fields, "lineage": Lineage.from_json(row["lineage"])})
 
 
-def _instrument(symbol: str, instruments: Mapping[str, Instrument] | None) -> Instrument:
+def _instrument(symbol: str, instruments: Mapping[str, Instrument] | None, account: AccountConfig) -> Instrument:
     if instruments is None:
-        return Instrument(symbol=symbol)
-    try:
-        return instruments[symbol]
-    except KeyError:
-        raise ConfigError(f"there is no instrument for Symbol {symbol}; there are {sorted(instruments)}") from None
+        instrument = Instrument(symbol=symbol)
+    elif symbol in instruments:
+        instrument = instruments[symbol]
+    else:
+        raise ConfigError(f"there is no instrument for Symbol {symbol}; there are {sorted(instruments)}")
+    if instrument.currency != account.currency:
+        raise ConfigError(
+            f"account {account.name}: its currency is {account.currency}, {symbol} trades in {instrument.currency}; an "
+            "account trades Symbols of its own currency alone, so give those of another one an account of their own"
+        )
+    return instrument

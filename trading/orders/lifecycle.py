@@ -43,9 +43,7 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     OrderState.SUBMITTING: _ANSWERS | {OrderState.UNKNOWN},
     OrderState.UNKNOWN: _ANSWERS | {OrderState.SUBMITTING},
     OrderState.ACKNOWLEDGED: _ENDS | {OrderState.PARTIALLY_FILLED, OrderState.UNKNOWN},
-    OrderState.PARTIALLY_FILLED: frozenset(
-        {OrderState.PARTIALLY_FILLED, OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED, OrderState.UNKNOWN}
-    ),
+    OrderState.PARTIALLY_FILLED: _ENDS | {OrderState.PARTIALLY_FILLED, OrderState.UNKNOWN},
     **dict.fromkeys(_ENDS, frozenset()),
 }
 

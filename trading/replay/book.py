@@ -201,6 +201,26 @@ class Book:
                 return True
         return False
 
+    def set_exits(self, setup_id: str, stop: float | None, target: float | None) -> bool:
+        """Put the exits of the open position of that setup at these levels from the next bar on; None = none of the kind.
+
+        False where there is no such position.
+
+        Raises:
+            DataError: a level is not on the tick grid.
+        """
+        machine = self._machine
+        for who, symbol in enumerate(machine.symbols):
+            if machine.doing[who] == state.OPEN and self._setups[symbol].setup_id == setup_id:
+                tick = self._instrument(symbol).tick_size
+                for level in (stop, target):
+                    if level is not None and round_to_tick(level, tick, "up") != level:
+                        raise DataError(f"exits of setup {setup_id!r}: {level} is not on the tick grid of {tick}")
+                machine.sym[who]["sl"] = np.nan if stop is None else stop
+                machine.sym[who]["tp"] = np.nan if target is None else target
+                return True
+        return False
+
     def flatten(
         self,
         symbol: str | None = None,
@@ -443,11 +463,7 @@ class Book:
     def _position(self, who: int) -> Position:
         y, symbol = self._machine.sym[who], self._machine.symbols[who]
         setup, side, qty = self._setups[symbol], int(y["side"]), float(y["qty"])
-        entry_price, last_close, target = (
-            float(y["entry_price"]),
-            self._seen[symbol].last_close,
-            float(y["tp"]),
-        )
+        entry_price, last_close = float(y["entry_price"]), self._seen[symbol].last_close
         return Position(
             setup_id=setup.setup_id,
             symbol=symbol,
@@ -457,8 +473,8 @@ class Book:
             entry_time=to_instant(int(y["entry_time"])),
             entry_price=entry_price,
             entry_fee=float(y["entry_fee"]),
-            stop=float(y["sl"]),
-            target=None if np.isnan(target) else target,
+            stop=_plain(y["sl"]),
+            target=_plain(y["tp"]),
             last_close=last_close,
             unrealised=side * (qty * (last_close - entry_price)),
         )

@@ -63,7 +63,7 @@ class BookEvent:
 
 @dataclass(frozen=True)
 class Position:
-    """An open position; prices in currency, ``entry_price`` with slippage, ``target`` None = no target."""
+    """An open position; prices in currency, ``entry_price`` with slippage, ``stop`` and ``target`` None = none."""
 
     setup_id: str
     symbol: str
@@ -73,7 +73,7 @@ class Position:
     entry_time: dt.datetime
     entry_price: float
     entry_fee: float
-    stop: float
+    stop: float | None
     target: float | None
     last_close: float
     unrealised: float

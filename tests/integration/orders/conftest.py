@@ -192,6 +192,7 @@ def make_desk(
     account: AccountConfig | None = None,
     fault: Any = None,
 ) -> Desk:
+    folder.mkdir(exist_ok=True)
     bars, signals = {}, {}
     for number, variant in enumerate(variants):
         minutes = int(variant.timeframe.removesuffix("m"))

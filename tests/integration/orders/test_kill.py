@@ -15,7 +15,8 @@ _spec.loader.exec_module(program)
 kit = program.kit()
 
 POINTS = [
-    ("intents_recorded", 1), ("recovered", 1), ("caught_up", 2), ("advanced", 1), ("advanced", 20), ("guarded", 3),
+    ("intents_recorded", 1), ("reconciled", 1), ("reconciled", 7), ("caught_up", 1), ("advanced", 1), ("advanced", 20),
+    ("guarded", 3),
     ("step_committed", 1), ("step_committed", 9), ("before_send", 1), ("before_send", 2), ("before_send", 17),
     ("sent", 1), ("sent", 2), ("sent", 23), ("session_played", 1), ("worth_recorded", 1),
 ]  # fmt: skip

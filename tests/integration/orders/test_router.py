@@ -1,6 +1,5 @@
 import datetime as dt
 import importlib.util
-import sqlite3
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -8,10 +7,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from resources.brokers.simulated import SimulatedBroker
 from resources.cancellation import CancellationFailed
 from resources.kill_switch import engage
 from resources.reconcile import reconcile
-from resources.router import SessionPassed
+from resources.router import Router, SessionPassed
 from trading.errors import ConfigError, OrderError
 from trading.orders import OrderState
 from trading.ports.broker import BrokerUnavailable
@@ -177,6 +177,7 @@ def test_after_an_unclear_sending_the_broker_is_asked_before_anything_is_sent(de
         return place(group)
 
     desk.broker.place_bracket = broken
+    desk.router = Router(desk.ledger, desk.broker, kit.CALENDAR, reconnects=0)
     with pytest.raises(BrokerUnavailable):
         desk.route(FIRST)
     doubtful = calls[2]
@@ -184,7 +185,8 @@ def test_after_an_unclear_sending_the_broker_is_asked_before_anything_is_sent(de
     report = desk.route(FIRST)
     assert report.differences == () and calls.count(doubtful) == (1 if arrived else 2)
     states = [e.state for e in desk.ledger.intent(doubtful[0]).events]
-    assert states[:3] == ["intended", "submitting", "unknown"] and states[3] == "acknowledged"
+    again = [] if arrived else ["submitting"]
+    assert states[: 4 + len(again)] == ["intended", "submitting", "unknown", *again, "acknowledged"]
 
 
 def test_gates_leave_their_figures_in_the_ledger(desk) -> None:
@@ -217,26 +219,131 @@ def test_positions_are_flattened_before_the_close_where_the_account_says_so(desk
     assert max(i.valid_from for i in desk.ledger.intents(FIRST, "paper")) <= close - dt.timedelta(minutes=60)
 
 
-@pytest.mark.parametrize(
-    ("harm", "kind"),
-    [
-        ("UPDATE orders SET status = 'cancelled' WHERE status = 'working'", "missing_order"),
-        ("INSERT INTO orders SELECT 'stranger', 'x', account, variant, symbol, side, qty, 'working', 0, '' FROM orders LIMIT 1",
-         "unknown_order"),
-    ],
-)  # fmt: skip
-def test_a_difference_is_recorded_and_bars_new_entries(tmp_path: Path, harm: str, kind: str) -> None:
-    swing = kit.TestVariant("swing", kit.replay_config(exit_at_session_end=False, valid_sessions=2))
-    desk = kit.make_desk(tmp_path, [swing])
+def strange(desk, symbol: str):
+    """An order that only the broker knows, good for the next session."""
+    like = desk.intents(FIRST)[-1]
+    clock = desk.broker.clock("paper", like.variant)
+    price = desk.bars[like.variant].filter((pl.col("Symbol") == symbol) & (pl.col("session") == FIRST))["Close"][-1]
+    intent = replace(
+        like, order_ref="stranger", idempotency_key="stranger", oco_id="stranger", symbol=symbol, side=1, qty=5.0,
+        entry=round(price * 1.0002, 2), stop=round(price * 0.99, 2), target=None, setup_time=clock, valid_sessions=2,
+    )  # fmt: skip
+    assert desk.broker.place_bracket([intent])[0].status == "working"
+
+
+@pytest.fixture
+def swing(tmp_path: Path):
+    config = kit.replay_config(exit_at_session_end=False, valid_sessions=2)
+    desk = kit.make_desk(tmp_path, [kit.TestVariant("swing", config)], symbols=kit.SYMBOLS[:4], share=0.05)
     desk.route(FIRST)
     assert reconcile("paper", desk.ledger, desk.broker) == []
-    with sqlite3.connect(tmp_path / "broker.db") as db:
-        db.execute(harm)
-    db.close()
-    report = desk.route(SECOND)
-    assert kind in {d.kind for d in report.differences}
-    assert report.sent == 0 and report.refused["not_reconciled"] > 0
-    assert desk.ledger.risk_events("paper", kind, SECOND)[0].severity == "error"
+    return desk
+
+
+def free_symbol(desk) -> str:
+    busy = {p.symbol for p in desk.broker.positions("paper")} | {o.symbol for o in desk.broker.open_orders("paper")}
+    return next(symbol for symbol in kit.SYMBOLS[:4] if symbol not in busy)
+
+
+def test_a_difference_is_recorded_and_bars_new_entries(swing) -> None:
+    strange(swing, free_symbol(swing))
+    report = swing.route(SECOND)
+    assert {d.kind for d in report.differences} >= {"unknown_order"}
+    assert report.sent == 0 and report.refused.keys() == {"not_reconciled"}
+    assert swing.ledger.risk_events("paper", "unknown_order", SECOND)[0].severity == "error"
+
+
+def test_what_the_policy_mends_lets_the_session_go_on(swing) -> None:
+    with_account(swing, reconcile_policy="protect", reconcile_seconds=300)
+    strange(swing, free_symbol(swing))
+    report = swing.route(SECOND)
+    assert {d.kind for d in report.differences} == {"unknown_order"} and report.sent > 0
+    assert swing.broker.find("stranger").reason == "reconcile"
+    (action,) = swing.ledger.risk_events("paper", "reconcile_action", SECOND)
+    assert "cancelled" in action.detail and action.figures["policy"] == "protect"
+
+
+def test_a_stop_that_is_lost_within_the_session_rests_again_after_one_interval(swing) -> None:
+    with_account(swing, reconcile_policy="protect", reconcile_seconds=600)
+    advance, without = swing.broker.advance, {}
+
+    def losing(account, variant, bars):
+        """Exits are lost right after the fill; how long each position stays without them, in the market's time."""
+        now = bars["Timestamp"].max()
+        for order in swing.broker.open_orders(account):
+            if order.order_ref in without and order.protected:
+                assert now - without.pop(order.order_ref) <= dt.timedelta(minutes=15)
+        count = advance(account, variant, bars)
+        for order in swing.broker.open_orders(account):
+            if order.protected and order.order_ref not in seen:
+                seen.add(order.order_ref)
+                without[order.order_ref] = now
+                swing.broker.lose_exits(order.order_ref)
+        return count
+
+    seen = {order.order_ref for order in swing.broker.open_orders("paper") if order.protected}
+    swing.broker.advance = losing
+    report = swing.route(SECOND)
+    assert {d.kind for d in report.differences} == {"missing_exit"} and len(report.differences) >= 2
+    assert all(order.protected for order in swing.broker.open_orders("paper") if order.filled_qty)
+
+
+def test_orders_and_fills_in_parts_trade_as_whole_ones(tmp_path: Path) -> None:
+    variant = kit.TestVariant("risk", kit.replay_config())
+    whole, parted = kit.make_desk(tmp_path / "a", [variant]), kit.make_desk(tmp_path / "b", [variant])
+    parted.broker = SimulatedBroker(tmp_path / "b" / "broker.db", executions_per_fill=3)
+    parted.router = Router(parted.ledger, parted.broker, kit.CALENDAR)
+    reports = [desk.route(FIRST) for desk in (whole, parted)]
+    assert reports[0].outcomes == reports[1].outcomes and reports[1].differences == ()
+    assert reports[1].entries > 2 * reports[0].entries
+    states = {e.state for i in parted.ledger.intents(FIRST, "paper") for e in parted.ledger.events(i.idempotency_key)}
+    assert OrderState.PARTIALLY_FILLED in states
+    for one, other in zip(reports[0].worth, reports[1].worth, strict=True):
+        assert (one.trades, one.equity) == (other.trades, pytest.approx(other.equity, abs=1e-8))
+
+
+@pytest.mark.parametrize(("guard", "minutes_before"), [(15.0, 5), (0.0, 60), (90.0, 60)])
+def test_market_on_close_where_the_venue_still_takes_it(tmp_path: Path, guard: float, minutes_before: int) -> None:
+    """An hour before the close MOC is still taken with a cut-off 15 minutes before it: positions leave at the last bar's
+    Close. With no known cut-off, or one that is past, they leave at the market there and then.
+    """
+    variant = kit.TestVariant("risk", kit.replay_config())
+    desk = kit.make_desk(tmp_path, [variant], symbols=kit.SYMBOLS, share=0.1)
+    with_account(desk, flatten_minutes=60.0, moc_guard_minutes=guard)
+    desk.route(FIRST)
+    close = kit.CALENDAR.close(FIRST)
+    early = {f.order_ref for f in desk.ledger.fills("paper") if f.leg == "entry" and f.at < close - dt.timedelta(hours=1)}
+    left = [f for f in desk.ledger.fills("paper") if f.reason == "eod" and f.order_ref in early]
+    assert left and {f.at for f in left} == {close - dt.timedelta(minutes=minutes_before)}
+    assert all(order.status != "working" for order in desk.broker.open_orders("paper"))
+
+
+def test_the_account_pauses_while_its_broker_is_away_and_goes_on_when_it_is_back(desk) -> None:
+    undisturbed = desk.broker.place_bracket
+    refusals = iter([True, True, True])
+    waits: list[float] = []
+
+    def away(*args):
+        if next(refusals, False):
+            raise BrokerUnavailable("connection lost")
+        return undisturbed(*args)
+
+    attempts = iter([BrokerUnavailable("still away"), None, None, None])
+
+    def connect() -> None:
+        if (error := next(attempts, None)) is not None:
+            raise error
+
+    desk.broker.place_bracket, desk.broker.connect = away, connect
+    desk.router = Router(desk.ledger, desk.broker, kit.CALENDAR, sleep=waits.append)
+    report = desk.route(FIRST)
+    assert report.differences == () and report.sent > 20 and waits == [0.1]
+    assert len(desk.ledger.risk_events("paper", "broker_unavailable", FIRST)) == 1
+    gone = kit.make_desk(desk.broker._store._path.parent / "gone", list(desk.variants.values()))
+    gone.broker.advance = lambda *_: (_ for _ in ()).throw(BrokerUnavailable("gone"))
+    gone.router = Router(gone.ledger, gone.broker, kit.CALENDAR, reconnects=2, sleep=waits.append)
+    with pytest.raises(BrokerUnavailable, match="gone"):
+        gone.route(FIRST)
 
 
 def test_positions_are_compared_by_quantity_and_protection(tmp_path: Path) -> None:
@@ -249,8 +356,8 @@ def test_positions_are_compared_by_quantity_and_protection(tmp_path: Path) -> No
     desk.broker.positions = lambda _: altered
     kinds = {(d.kind, d.order_ref) for d in reconcile("paper", desk.ledger, desk.broker)}
     assert kinds == {
-        ("quantity_differs", held[0].order_ref), ("orphan_position", "stranger"), ("missing_exit", "stranger"),
-        ("missing_position", held[1].order_ref),
+        ("quantity_differs", held[0].order_ref), ("exit_differs", held[0].order_ref), ("orphan_position", "stranger"),
+        ("missing_exit", "stranger"), ("missing_position", held[1].order_ref),
     }  # fmt: skip
 
 

@@ -1,6 +1,5 @@
 """A ledger on SQLite and on a PostgreSQL started from a wheel."""
 
-import datetime as dt
 import shutil
 import tempfile
 import uuid
@@ -8,12 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from harness.ledger_records import NOW
 from harness.postgres import cluster
 from sqlalchemy import create_engine, text
 
 from resources.ledger import Ledger
-
-NOW = dt.datetime(2024, 3, 1, 21, 0, tzinfo=dt.UTC)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,7 @@
+"""Reconciliation: what the broker holds against what the ledger says it should, and what is done about a difference."""
+
+from resources.reconcile.comparison import reconcile, risk_events
+from resources.reconcile.reconciler import Reconciler, Reconciliation
+from trading.orders.differences import Difference, DifferenceKind
+
+__all__ = ["Difference", "DifferenceKind", "Reconciler", "Reconciliation", "reconcile", "risk_events"]
