@@ -39,16 +39,24 @@ class Access:
         number = _secret(settings.account_env, env, where)
         port = _secret(settings.port_env, env, where)
         if not _NUMBER.match(number):
-            raise AccountRefused(f"{where}: {settings.account_env} is no account number; it must be like DU1234567")
+            raise AccountRefused(
+                f"{where}: {settings.account_env} is no account number; it is one to three letters and digits, for paper trading DU..."
+            )
         if not port.isdigit() or not 0 < int(port) < 65536:
             raise AccountRefused(f"{where}: {settings.port_env} must be a port, such as 4002")
         access = cls(number, int(port), account.mode)
         if account.mode == "paper" and access.port in LIVE_PORTS:
-            raise AccountRefused(f"{where}: mode is paper and port {port} is a live one; paper is 7497 (TWS) or 4002 (Gateway)")
+            raise AccountRefused(
+                f"{where}: mode is paper and port {port} is a live one; paper is 7497 (TWS) or 4002 (Gateway)"
+            )
         if account.mode == "live" and access.port in PAPER_PORTS:
-            raise AccountRefused(f"{where}: mode is live and port {port} is a paper one; live is 7496 (TWS) or 4001 (Gateway)")
+            raise AccountRefused(
+                f"{where}: mode is live and port {port} is a paper one; live is 7496 (TWS) or 4001 (Gateway)"
+            )
         if account.mode == "paper" and not is_paper(number):
-            raise AccountRefused(f"{where}: mode is paper and {settings.account_env} is a live account; paper ones begin with D")
+            raise AccountRefused(
+                f"{where}: mode is paper and {settings.account_env} is a live account; paper ones begin with D"
+            )
         if account.mode == "live" and is_paper(number):
             raise AccountRefused(f"{where}: mode is live and {settings.account_env} is a paper account")
         if account.mode == "live" and env.get(ALLOW_LIVE) != number:
@@ -62,7 +70,9 @@ class Access:
             AccountRefused: the account is not among it, or the login is a live one while the mode is paper.
         """
         if self.mode == "paper" and not all(is_paper(number) for number in numbers):
-            raise AccountRefused("the gateway is logged in to a live account while the mode is paper: log in to paper trading")
+            raise AccountRefused(
+                "the gateway is logged in to a live account while the mode is paper: log in to paper trading"
+            )
         if self.number not in numbers:
             raise AccountRefused(
                 f"the account is not among the {len(numbers)} that the gateway's login manages: see which user it is "

@@ -65,7 +65,7 @@ def as_the_broker_holds(found: Sequence[Holding], at_broker: Iterable[Held], nam
             if more * holding.side * holding.qty < 0:
                 taken = min(abs(more), abs(holding.qty))
                 more += taken if more < 0 else -taken
-                holding = replace(holding, qty=round(holding.qty - taken, 9))  # noqa: PLW2901
+                holding = replace(holding, qty=round(holding.qty - taken, 9))
             if holding.qty:
                 result.append(holding)
         if more and held is not None:

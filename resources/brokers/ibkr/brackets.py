@@ -113,5 +113,3 @@ def _action(side: int) -> str:
 
 def _number(qty: float) -> float | int:
     return int(qty) if qty == int(qty) else qty
-
-

@@ -1,8 +1,10 @@
 """Interactive Brokers as a broker of the platform."""
 
+import asyncio
 import datetime as dt
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from resources.brokers.ibkr.access import Access
@@ -96,7 +98,9 @@ class IbkrBroker:
             out = outgoing(intents, self._account)
             self._refuse_restart()
             if not self._link.is_trusted:
-                raise BrokerUnavailable("the connection is new or was lost since it was last looked over; connect comes first")
+                raise BrokerUnavailable(
+                    "the connection is new or was lost since it was last looked over; connect comes first"
+                )
             new = [intent for intent in out if not self._is_there(intent.order_ref)]
             if new:
                 self._send(new)
@@ -127,9 +131,7 @@ class IbkrBroker:
             tradable = self._tradable(held.symbol, held.con_id)
             stop, target = exit_levels(held.side, stop, target, tradable.grid)
             group = leg_ref(order_ref, f"exits@{at.timestamp():.0f}")
-            orders = exit_orders(
-                order_ref, held.side, held.qty, stop, target, account=self._access.number, group=group
-            )
+            orders = exit_orders(order_ref, held.side, held.qty, stop, target, account=self._access.number, group=group)
             self._submit(tradable, orders)
             found = self.find(order_ref)
             assert found is not None
@@ -143,7 +145,9 @@ class IbkrBroker:
                 stranger = next((o for o in self._strangers() if o.order_ref == order_ref), None)
                 if stranger is None:
                     raise UnknownOrder(f"there is no order {order_ref}")
-                raise BrokerError(f"order {order_ref} was not sent by this client, which cannot cancel it: cancel it in TWS")
+                raise BrokerError(
+                    f"order {order_ref} was not sent by this client, which cannot cancel it: cancel it in TWS"
+                )
             setup = [s for s in self._journal.all_sent(self._account.name) if s.oco_id == sent.oco_id]
             working = [order for s in setup for order in self._entries(s.order_ref)]
             mine = any(ref_and_leg(order.ref)[0] == order_ref for order in working)
@@ -270,15 +274,19 @@ class IbkrBroker:
 
     # -- within --
 
-    def _sync(self) -> None:
-        """Ask TWS for everything; what is new goes into the journal."""
+    def _sync(self, refused: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Ask TWS for everything; what is new goes into the journal.
+
+        Args:
+            refused: brackets that were refused and cancelled, with the reason.
+        """
 
         async def ask(_: Any, said: Said) -> Any:
             await said.list_orders()
             fills = await said.list_fills()
-            return fills, await said.list_positions(), dict(said.orders), dict(said.refused)
+            return fills, await said.list_positions(), dict(said.orders)
 
-        fills, self._at_broker, self._orders, refused = self._link.call(ask, self._seconds + 5)
+        fills, self._at_broker, self._orders = self._link.call(ask, self._seconds + 5)
         name = self._account.name
         sent = self._journal.all_sent(name)
         seen = {ref_and_leg(order.ref)[0] for order in self._orders.values()} | {ref_and_leg(f.ref)[0] for f in fills}
@@ -310,22 +318,27 @@ class IbkrBroker:
         self._sync()
         if self._journal.sent(order_ref) != sent:
             return True
-        self._clean(sent)
+        if not self._arrives_late(sent):
+            return False
         self._sync()
-        return self._journal.sent(order_ref) != sent
+        return True
 
-    def _clean(self, sent: Sent) -> None:
-        """A chain whose last leg never came stays behind, silent and unlisted, until it is cancelled by its ids."""
+    def _arrives_late(self, sent: Sent) -> bool:
+        """Cancel what may be left of a chain whose last leg never came: it stays behind, silent and unlisted, until it is
+        cancelled by its ids. Whether the whole chain was on its way after all.
+        """
 
-        async def cancel(ib: Any, said: Said) -> None:
+        async def cancel(ib: Any, said: Said) -> bool:
             for order_id in sent.order_ids.split(","):
                 ib.client.cancelOrder(int(order_id))
-            await said.answers([-1], self._settle)  # nothing answers to this: it is the time for late ones to arrive
+            await asyncio.sleep(self._settle)
+            await said.list_orders()
+            live = any(order.ref == sent.order_ref and not order.ended for order in said.orders.values())
+            return live or any(ref_and_leg(fill.ref)[0] == sent.order_ref for fill in await said.list_fills())
 
-        self._link.call(cancel, self._settle + self._seconds)
+        return self._link.call(cancel, self._settle + self._seconds + 5)
 
     def _send(self, intents: Sequence[OrderIntent]) -> None:
-        # Neither the library's throttle nor ours lets a chain go in two halves further apart than the API's second.
         ready: list[Outgoing] = []
         for intent in intents:
             tradable = self._tradable(intent.symbol)
@@ -338,17 +351,13 @@ class IbkrBroker:
         going = [out for out in ready if out.sent.qty]
         outcome = self._link.call(lambda ib, said: send_brackets(ib, said, going, self._seconds), 3 * self._seconds + 5)
         self._orders = outcome.orders
-        self._journal.acknowledge([ref for ref in outcome.acknowledged])
-        for out in going:
-            refusal = outcome.refused.get(out.intent.order_ref)
-            if refusal is not None:
-                self._sync()
-                self._journal.end(
-                    out.sent, "rejected", refusal, self._clock(), out.intent.session,
-                    self._filled().get(out.intent.order_ref, 0.0),
-                )  # fmt: skip
+        self._journal.acknowledge(list(outcome.acknowledged))
+        if outcome.refused:
+            self._sync(outcome.refused)
         if outcome.missing:
-            raise BrokerUnavailable(f"TWS does not say what became of {', '.join(outcome.missing)}; it is asked for again")
+            raise BrokerUnavailable(
+                f"TWS does not say what became of {', '.join(outcome.missing)}; it is asked for again"
+            )
 
     def _order_ids(self, count: int) -> list[int]:
         async def reserve(ib: Any, _: Said) -> list[int]:

@@ -12,9 +12,7 @@ from trading.ports.broker import BrokerEvent, EventKind
 from trading.sessions import SessionCalendar
 
 
-def executions_of(
-    fills: Iterable[FillSaid], known: AbstractSet[str], calendar: SessionCalendar
-) -> list[Execution]:
+def executions_of(fills: Iterable[FillSaid], known: AbstractSet[str], calendar: SessionCalendar) -> list[Execution]:
     """Fills with the order that they belong to, oldest first; without an ``orderRef`` they were made by hand.
 
     Args:
@@ -40,11 +38,14 @@ def end_of(
     orders: Iterable[OrderSaid],
     filled: Mapping[str, float],
     sent: Sequence[Sent],
-    refused: Mapping[int, tuple[int, str]],
+    refused: Mapping[str, str],
     now: dt.datetime,
 ) -> tuple[EventKind, str] | None:
     """How an entry ended other than by its complete fill; None while it works, while executions of it are still to come,
     or where the broker does not say.
+
+    Args:
+        refused: by order_ref, what TWS said against it.
     """
     if order.ended or not order.acknowledged:
         return None
@@ -55,6 +56,8 @@ def end_of(
     if any(not said.ended for said in mine) or any(said.filled > done or said.status == "Filled" for said in mine):
         return None
     over = now >= dt.datetime.fromisoformat(order.valid_to)
+    if order.order_ref in refused:
+        return "rejected", refused[order.order_ref]
     if not mine:
         return ("expired", "validity_over") if over else None
     if order.reason:
@@ -64,7 +67,4 @@ def end_of(
         return "cancelled", "other_side_filled"
     if over:
         return "expired", "validity_over"
-    refusal = refused.get(int(order.order_ids.split(",")[0]))
-    if refusal is not None:
-        return "rejected", f"{refusal[1]} (message code {refusal[0]})"
     return "cancelled", next((said.why for said in mine if said.why), "cancelled_at_broker")

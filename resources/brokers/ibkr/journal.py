@@ -81,8 +81,8 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         with self._open() as db:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.executescript(_SCHEMA)
+            for statement in _SCHEMA.split(";"):
+                db.execute(statement)
 
     def sent(self, order_ref: str) -> Sent | None:
         return next(iter(self._sent("WHERE order_ref = ?", order_ref)), None)
@@ -108,9 +108,7 @@ class Journal:
         with self._open() as db:
             db.execute("UPDATE orders SET reason = ? WHERE order_ref = ? AND ended = ''", (reason, order_ref))
 
-    def end(
-        self, order: Sent, kind: EventKind, reason: str, at: dt.datetime, session: dt.date, filled: float
-    ) -> None:
+    def end(self, order: Sent, kind: EventKind, reason: str, at: dt.datetime, session: dt.date, filled: float) -> None:
         """The entry is over; once."""
         with self._open() as db:
             changed = db.execute(
@@ -163,11 +161,12 @@ class Journal:
     def _open(self) -> Iterator[sqlite3.Connection]:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            db = sqlite3.connect(self._path, timeout=10)
+            db = sqlite3.connect(self._path, timeout=10, isolation_level=None)
             try:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = FULL")
+                db.execute("BEGIN IMMEDIATE")
                 with db:
-                    db.execute("BEGIN IMMEDIATE")
-                    db.execute("PRAGMA synchronous = FULL")
                     yield db
             finally:
                 db.close()

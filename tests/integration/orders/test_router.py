@@ -312,7 +312,9 @@ def test_market_on_close_where_the_venue_still_takes_it(tmp_path: Path, guard: f
     with_account(desk, flatten_minutes=60.0, moc_guard_minutes=guard)
     desk.route(FIRST)
     close = kit.CALENDAR.close(FIRST)
-    early = {f.order_ref for f in desk.ledger.fills("paper") if f.leg == "entry" and f.at < close - dt.timedelta(hours=1)}
+    early = {
+        f.order_ref for f in desk.ledger.fills("paper") if f.leg == "entry" and f.at < close - dt.timedelta(hours=1)
+    }
     left = [f for f in desk.ledger.fills("paper") if f.reason == "eod" and f.order_ref in early]
     assert left and {f.at for f in left} == {close - dt.timedelta(minutes=minutes_before)}
     assert all(order.status != "working" for order in desk.broker.open_orders("paper"))
