@@ -45,6 +45,7 @@ bench: setup ## the claims about speed, measured against their peers
 	@$(BIN)/python -m benchmarks.lake $(BENCH_ARGS)
 	@$(BIN)/python -m benchmarks.bars $(BENCH_BARS_ARGS)
 	@$(BIN)/python -m benchmarks.replay $(BENCH_REPLAY_ARGS)
+	@$(BIN)/python -m benchmarks.orders $(BENCH_ORDERS_ARGS)
 
 clean: ## remove what was installed and made here (.venv, .tools, .trading)
 	rm -rf .venv .tools .trading

@@ -22,16 +22,20 @@ class KillSwitchConfig(dg.Config):
         scope: ``global``, ``account:NAME``, ``variant:NAME`` or ``book:ACCOUNT/VARIANT``.
         by: who or what engages it.
         breach_id: of the breach that asked for it; empty for a person.
+        flatten: close positions too.
+        go_on: the switch is recorded already, and what was cut off after it is done now.
     """
 
     scope: str = "global"
     reason: str
     by: str
     breach_id: str = ""
+    flatten: bool = False
+    go_on: bool = False
 
 
-def kill_switch_run_config(scope: str, reason: str, by: str, breach_id: str) -> dict[str, Any]:
-    return {"ops": {_OP: {"config": {"scope": scope, "reason": reason, "by": by, "breach_id": breach_id}}}}
+def kill_switch_run_config(config: KillSwitchConfig) -> dict[str, Any]:
+    return {"ops": {_OP: {"config": config.model_dump()}}}
 
 
 def kill_switch_job(load_accounts: Callable[[], Sequence["AccountConfig"]]) -> dg.JobDefinition:
@@ -46,17 +50,24 @@ def kill_switch_job(load_accounts: Callable[[], Sequence["AccountConfig"]]) -> d
         alerts: AlertsResource,
         clock: ClockResource,
     ) -> None:
-        from resources.kill_switch import engage
+        from resources.kill_switch import Stopped, clear, engage
 
-        outcome = engage(
-            ledger.open(),
-            [(account, brokers.open(account)) for account in load_accounts()],
-            scope=config.scope,
-            reason=config.reason,
-            by=config.by,
-            at=clock.now(),
-            breach_id=config.breach_id or None,
-        )
+        opened, unreachable = brokers.open_all(load_accounts())
+        if config.go_on:
+            done, left = clear(opened, config.scope, clock.now(), flatten=config.flatten)
+            outcome = Stopped(config.scope, False, done, left)
+        else:
+            outcome = engage(
+                ledger.open(),
+                opened,
+                scope=config.scope,
+                reason=config.reason,
+                by=config.by,
+                at=clock.now(),
+                breach_id=config.breach_id or None,
+                flatten=config.flatten,
+                others=bool(unreachable),
+            )
         context.log.info(str(outcome))
         alerts.open().send(
             Alert(
@@ -69,6 +80,11 @@ def kill_switch_job(load_accounts: Callable[[], Sequence["AccountConfig"]]) -> d
                 dedupe_key=config.breach_id or context.run_id,
             )
         )
+        if unreachable:
+            raise dg.Failure(
+                description="the orders of these accounts, if any, are not cancelled, look at their brokers: "
+                + "; ".join(map(str, unreachable))
+            )
         if outcome.still_open:
             raise dg.Failure(
                 description=f"{len(outcome.still_open)} orders are still open at the broker: {outcome.still_open}; "

@@ -1,17 +1,16 @@
 """Thin Dagster resources over the adapters of this package; each opens its adapter once per process."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from trading.errors import ConfigError
+from trading.errors import ConfigError, TradingError
 
 if TYPE_CHECKING:
-    from resources.brokers.simulated import SimulatedBroker
     from resources.lake import Lake
     from resources.lake.publish import Publisher
     from resources.ledger import Ledger
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from resources.sources.context import SourceContext
     from trading.accounts import AccountConfig
     from trading.ports.alerts import AlertSink
+    from trading.ports.broker import FedBroker
     from trading.ports.sources import BarSource
 
 
@@ -89,18 +89,41 @@ class LedgerResource(dg.ConfigurableResource["LedgerResource"]):
 
 
 class BrokerResource(dg.ConfigurableResource["BrokerResource"]):
-    """Brokers by account; the simulated one keeps its state under ``state_dir``."""
+    """Brokers by account; the simulated one keeps its state under ``state_dir``, in this process, or in one of its own where
+    the account says at which ``broker_address``.
+    """
 
     state_dir: str
 
-    def open(self, account: "AccountConfig") -> "SimulatedBroker":
-        from resources.brokers.simulated import SimulatedBroker
+    def open(self, account: "AccountConfig") -> "FedBroker":
+        """Connected. BrokerUnavailable where nobody answers: the account pauses, no other broker takes its orders."""
+        from resources.brokers.simulated import BrokerAddress, RemoteBroker, SimulatedBroker
 
         if account.broker != "simulated":
             raise ConfigError(
                 f"account {account.name}: broker {account.broker!r} is not available in this installation; use simulated"
             )
-        return SimulatedBroker(Path(self.state_dir) / f"{account.name}.db")
+        if account.broker_address is None:
+            return SimulatedBroker(self.state_of(account.name))
+        remote = RemoteBroker(BrokerAddress.parse(account.broker_address))
+        remote.connect()
+        return remote
+
+    def state_of(self, account: str) -> Path:
+        """File of the simulated broker's state."""
+        return Path(self.state_dir) / f"{account}.db"
+
+    def open_all(
+        self, accounts: Iterable["AccountConfig"]
+    ) -> tuple[list[tuple["AccountConfig", "FedBroker"]], list[TradingError]]:
+        """Each account with its broker, and why others have none: what is wrong with one keeps no other from being stopped."""
+        opened, wrong = [], []
+        for account in accounts:
+            try:
+                opened.append((account, self.open(account)))
+            except TradingError as error:
+                wrong.append(error)
+        return opened, wrong
 
 
 class AlertsResource(dg.ConfigurableResource["AlertsResource"]):

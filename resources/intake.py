@@ -46,6 +46,7 @@ class Intake:
         self.positions = OpenPositions(ledger.open_positions(account))
         self.recorded = Counter[str]()
         self._known: dict[str, OrderIntent] = {}
+        self._booked: set[str] = set()
         self._acknowledged: list[tuple[OrderIntent, Mapping[str, Any]]] = []
         self.seq = ledger.broker_cursor(account)
         complete = ledger.risk_events(account, SESSION_ROUTED)
@@ -101,11 +102,7 @@ class Intake:
 
     def record(self, w: LedgerWriter, events: Sequence[BrokerEvent], *, again: bool = False) -> bool:
         """Whether there was a fill that was not known. An event for which something is missing is left for later."""
-        news = [
-            event
-            for event in in_order(events)
-            if not (event.execution_id and w.knows(self._account, event.execution_id))
-        ]
+        news = self._unbooked(w, [event for event in in_order(events) if event.execution_id not in self._booked])
         unknown = {event.order_ref for event in news} - self._known.keys()
         if unknown:
             self._known.update(self._ledger.intents_by_ref(sorted(unknown)))
@@ -128,9 +125,15 @@ class Intake:
             filled |= self.record(w, missed, again=True)
         return filled
 
+    def _unbooked(self, w: LedgerWriter, events: Sequence[BrokerEvent]) -> list[BrokerEvent]:
+        ids = [event.execution_id for event in events if event.execution_id]
+        self._booked |= w.known_executions(self._account, ids) if ids else set()
+        return [event for event in events if event.execution_id not in self._booked]
+
     def _fill(self, w: LedgerWriter, event: BrokerEvent, intent: OrderIntent) -> bool:
         fill = self.positions.book(event, intent)
         w.record_fill(fill)
+        self._booked.add(fill.execution_id)
         self.recorded[fill.leg] += 1
         if self._watcher is not None:
             self._watcher.note_fill(fill)

@@ -4,12 +4,13 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from resources.ledger import Ledger
+from resources.cancellation import CancellationFailed, left_open, stop_book
+from resources.ledger import KillSwitch, Ledger
 from trading.accounts import AccountConfig
 from trading.errors import ConfigError
-from trading.ports.broker import Broker
+from trading.ports.broker import Broker, BrokerError
 
-_ATTEMPTS = 5
+Accounts = Sequence[tuple[AccountConfig, Broker]]
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Stopped:
     Attributes:
         newly: False where the same breach had engaged the switch before.
         cancelled: orders cancelled by this call.
-        still_open: order_refs that the broker still works; empty unless it refuses to cancel.
+        still_open: orders that the broker still works (and positions, where they are to be closed), or why that is not
+            known; empty unless it refuses.
     """
 
     scope: str
@@ -34,13 +36,15 @@ class Stopped:
 
 def engage(
     ledger: Ledger,
-    accounts: Sequence[tuple[AccountConfig, Broker]],
+    accounts: Accounts,
     *,
     scope: str,
     reason: str,
     by: str,
     at: dt.datetime,
     breach_id: str | None = None,
+    flatten: bool = False,
+    others: bool = False,
 ) -> Stopped:
     """Stop sending in ``scope`` and cancel what is open there. Positions keep their stops. Safe to repeat.
 
@@ -49,40 +53,59 @@ def engage(
     Args:
         scope: ``global``, ``account:NAME``, ``variant:NAME`` or ``book:ACCOUNT/VARIANT``.
         accounts: every configured account with its broker; those outside the scope are left alone.
+        others: there are accounts whose file or broker cannot be read now; the scope is recorded even where it is only theirs.
+        flatten: close positions too; those of accounts whose ``on_kill`` says so are closed in any case.
 
     Raises:
         ConfigError: the scope names an account or variant that is not configured.
         LedgerUnavailable: the switch could not be recorded; nothing was cancelled then.
     """
-    books = [
+    if not (_books(accounts, scope) or others or scope == "global"):
+        raise ConfigError(f"kill switch scope {scope!r} covers no book; there are {_known(accounts)}")
+    newly = ledger.engage(scope, reason, by, at, breach_id, flatten=flatten)
+    cancelled, still_open = clear(accounts, scope, at, flatten=flatten)
+    return Stopped(scope, newly, cancelled, still_open)
+
+
+def clear(accounts: Accounts, scope: str, at: dt.datetime, *, flatten: bool) -> tuple[int, tuple[str, ...]]:
+    """Cancel (and flatten) in the scope of a switch that is recorded; how many orders, and what is left.
+
+    A broker that does not answer keeps no other from being asked.
+    """
+    cancelled, still_open = 0, set[str]()
+    for config, broker, variant in _books(accounts, scope):
+        closing = flatten or config.on_kill == "flatten"
+        try:
+            cancelled += stop_book(broker, config.name, variant, at, flatten=closing)
+        except CancellationFailed:
+            still_open |= set(left_open(broker, config.name, variant, flatten=closing))
+        except BrokerError as error:
+            still_open.add(f"{config.name}/{variant}: {error}")
+    return cancelled, tuple(sorted(still_open))
+
+
+def unfinished(ledger: Ledger, accounts: Accounts) -> list[KillSwitch]:
+    """Engaged switches in whose scope something is still open: what was cut off after it was recorded."""
+    return [
+        switch
+        for switch in ledger.engaged_switches()
+        if any(
+            left_open(broker, config.name, variant, flatten=switch.flatten or config.on_kill == "flatten")
+            for config, broker, variant in _books(accounts, switch.scope)
+        )
+    ]
+
+
+def _books(accounts: Accounts, scope: str) -> list[tuple[AccountConfig, Broker, str]]:
+    return [
         (config, broker, variant)
         for config, broker in accounts
         for variant in sorted(config.variants)
-        if _covers(scope, config.name, variant)
+        if scope in ("global", f"account:{config.name}", f"variant:{variant}", f"book:{config.name}/{variant}")
     ]
-    if not books:
-        raise ConfigError(f"kill switch scope {scope!r} covers no book; there are {_known(accounts)}")
-    newly = ledger.engage(scope, reason, by, at, breach_id)
-    cancelled, still_open = 0, set[str]()
-    for config, broker, variant in books:
-        for _ in range(_ATTEMPTS):
-            cancelled += broker.cancel_all(config.name, at, variant, "kill_switch")
-            left = {
-                order.order_ref
-                for order in broker.open_orders(config.name)
-                if order.variant == variant and order.status == "working"
-            }
-            if not left:
-                break
-        still_open |= left
-    return Stopped(scope, newly, cancelled, tuple(sorted(still_open)))
 
 
-def _covers(scope: str, account: str, variant: str) -> bool:
-    return scope in ("global", f"account:{account}", f"variant:{variant}", f"book:{account}/{variant}")
-
-
-def _known(accounts: Sequence[tuple[AccountConfig, Broker]]) -> str:
+def _known(accounts: Accounts) -> str:
     scopes = ["global"]
     for config, _ in accounts:
         scopes += [f"account:{config.name}", *(f"book:{config.name}/{name}" for name in sorted(config.variants))]

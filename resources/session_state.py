@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from resources.ledger import Fill, Ledger, OpenPosition
@@ -18,7 +18,7 @@ from trading.risk.gates import (
     SentOrder,
     TokenBucket,
     TradeCounts,
-    window_at,
+    windows_at,
 )
 from trading.sessions import SessionCalendar
 
@@ -33,6 +33,8 @@ class SessionState:
         results: realised so far of positions that are not closed, by order_ref.
         entered: order_refs of entries that were filled, wholly or in part, in this session.
         start_equity: by variant, of the session's start.
+        pnls: of closed trades by variant, with the session of the exit, oldest first.
+        working: entries that may still fill, by idempotency key, of earlier sessions too.
     """
 
     account: AccountConfig
@@ -49,7 +51,8 @@ class SessionState:
     spent: dict[SpendingWindow, float] = field(default_factory=dict)
     trades: Counter[tuple[str, ...]] = field(default_factory=Counter)
     stop_outs: dict[tuple[str, str], dt.datetime] = field(default_factory=dict)
-    pnls: dict[str, list[float]] = field(default_factory=dict)
+    pnls: dict[str, list[tuple[dt.date, float]]] = field(default_factory=dict)
+    working: dict[str, OrderIntent] = field(default_factory=dict)
     results: dict[str, float] = field(default_factory=dict)
     entered: set[str] = field(default_factory=set)
     exits: Counter[str] = field(default_factory=Counter)
@@ -89,8 +92,9 @@ class SessionState:
         )
         for intent in ledger.submitted(account.name, session):
             found.note_sent(intent)
-        enforced = limits.kelly is not None or limits.expectancy_min_trades is not None
-        fills = ledger.fills(account.name, session=None if enforced else session)
+        for intent, _ in ledger.open_intents(account.name):
+            found.working[intent.idempotency_key] = intent
+        fills = ledger.fills(account.name)
         last_of = {fill.order_ref: fill for fill in fills}
         for fill in fills:
             found.note_fill(fill, closing=fill is last_of[fill.order_ref] and fill.order_ref not in found.entries)
@@ -102,14 +106,17 @@ class SessionState:
         order = SentOrder(intent.idempotency_key, intent.side, intent.entry, at)
         self.sent.setdefault((intent.variant, intent.symbol), []).append(order)
         self.buckets = [bucket.take(at) for bucket in self.buckets]
-        window = window_at(self.account, at, self.calendar.timezone)
-        if window is not None:
+        for window in windows_at(self.account, at, self.calendar.timezone):
             self.spent[window] = self.spent.get(window, 0.0) + intent.notional
 
     def note_state(self, intent: OrderIntent, state: OrderState) -> None:
         """Keep in step with what was recorded of an order."""
         if intent.session == self.session:
             self.states[intent.idempotency_key] = state
+        if state.is_working:
+            self.working[intent.idempotency_key] = intent
+        else:
+            self.working.pop(intent.idempotency_key, None)
 
     def note_fill(self, fill: Fill, *, closing: bool | None = None) -> None:
         """Count a recorded fill; those of earlier sessions for the results of the book only.
@@ -126,11 +133,15 @@ class SessionState:
             return
         if closing is False or (closing is None and ref in self.entries):
             return
-        self.pnls.setdefault(fill.variant, []).append(self.results.pop(ref))
+        self.pnls.setdefault(fill.variant, []).append((fill.session, self.results.pop(ref)))
         if today:
             self.exits[fill.variant] += 1
             if fill.reason == "sl":
                 self.stop_outs[fill.variant, fill.symbol] = fill.at + self.bar_length.get(fill.variant, dt.timedelta(0))
+
+    def pnls_since(self, variant: str, session: dt.date) -> list[float]:
+        """Of the trades that the book closed in sessions after ``session``, oldest first."""
+        return [pnl for closed, pnl in self.pnls.get(variant, []) if closed > session]
 
     def books(self, values: list[AccountValues]) -> dict[str, BookWorth]:
         """Worth of every book now, for the breakers."""
@@ -152,12 +163,14 @@ class SessionState:
         mode_allowed: bool,
         equity: Mapping[str, float],
         last_price: float | None,
+        pauses: Sequence[str] = (),
     ) -> GateContext:
         """What the gates see for ``intent``; ``switch_scope`` None = not engaged."""
         costs = self.variants[intent.variant].replay.costs
-        pnls = self.pnls.get(intent.variant, [])
-        wins = [pnl for pnl in pnls if pnl > 0]
-        losses = [-pnl for pnl in pnls if pnl <= 0]
+        rivals = self._rivals(intent)
+        setups = {
+            (order.variant, order.symbol, order.oco_id) for order in rivals if order.order_ref not in self.entries
+        }
         return GateContext(
             at=at,
             switch_engaged=switch_scope is not None,
@@ -171,19 +184,34 @@ class SessionState:
             account_equity=sum(equity.values()),
             sent=self.sent.get((intent.variant, intent.symbol), []),
             trades=TradeCounts(
-                self.trades[()], self.trades[(intent.variant,)], self.trades[intent.variant, intent.symbol]
+                self.trades[()] + len(setups),
+                self.trades[(intent.variant,)] + sum(variant == intent.variant for variant, _, _ in setups),
+                self.trades[intent.variant, intent.symbol],
             ),
             buckets=self.buckets,
             spent=self.spent,
             held=[Exposure(p.variant, p.symbol, p.side, p.qty * p.price) for p in self.entries.values()],
             stop_outs=self.stop_outs,
             last_price=last_price,
-            last_price_at=intent.valid_from if last_price is not None else None,
-            results=BookResults(
-                len(pnls),
-                len(wins),
-                sum(wins) / len(wins) if wins else 0.0,
-                sum(losses) / len(losses) if losses else 0.0,
-            ),
+            last_price_at=None if last_price is None else self._bar_end(intent),
+            results=BookResults.of([pnl for _, pnl in self.pnls.get(intent.variant, [])]),
             costs_pct=(2 * costs.fees_bps + 2 * costs.slippage_bps) / 100,
+            pending=[
+                Exposure(order.variant, order.symbol, order.side, self._unfilled(order) * order.entry, order.oco_id)
+                for order in rivals
+            ],
+            pauses=pauses,
         )
+
+    def _rivals(self, intent: OrderIntent) -> list[OrderIntent]:
+        """Working entries beside the intent's own setup and what it replaces: older ones of the book in its Symbol."""
+        place = (intent.variant, intent.symbol)
+        return [order for order in self.working.values() if (order.variant, order.symbol) != place]
+
+    def _unfilled(self, order: OrderIntent) -> float:
+        held = self.entries.get(order.order_ref)
+        return order.qty if held is None else max(0.0, order.qty - held.qty)
+
+    def _bar_end(self, intent: OrderIntent) -> dt.datetime:
+        """When the Close of the setup's bar was known."""
+        return min(intent.setup_time + self.bar_length[intent.variant], self.calendar.close(self.session))

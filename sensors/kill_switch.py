@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from jobs.kill_switch import kill_switch_run_config
-from resources.configurable import LedgerResource
+from jobs.kill_switch import KillSwitchConfig, kill_switch_run_config
+from resources.configurable import BrokerResource, LedgerResource
 
 if TYPE_CHECKING:
+    from resources.ledger import KillSwitch
     from trading.risk.breakers import Breach  # brings numpy, which loading the definitions does without
 
 KILL_SWITCH_SENSOR = "kill_switch"
@@ -17,13 +18,21 @@ MOST_ATTEMPTS = 10
 _BREACH_TAG = "breach_id"
 
 FindBreaches = Callable[[LedgerResource], Sequence["Breach"]]
+FindUnfinished = Callable[[LedgerResource, BrokerResource], Sequence["KillSwitch"]]
 
 
-def kill_switch_sensor(job: dg.JobDefinition, find_breaches: FindBreaches) -> dg.SensorDefinition:
+def _nothing_unfinished(_: LedgerResource, __: BrokerResource) -> Sequence["KillSwitch"]:
+    return ()
+
+
+def kill_switch_sensor(
+    job: dg.JobDefinition, find_breaches: FindBreaches, find_unfinished: FindUnfinished = _nothing_unfinished
+) -> dg.SensorDefinition:
     """Requests ``job`` once per breach, and again after a run of it that failed.
 
     The run key is the breach id, so a restart does not ask again, and neither does a breach that a person has released:
-    its worth stays on record.
+    its worth stays on record. A switch that is engaged while orders in its scope are open, as after a process that died
+    between recording and cancelling, is gone on with in the same way.
     """
 
     @dg.sensor(
@@ -31,26 +40,39 @@ def kill_switch_sensor(job: dg.JobDefinition, find_breaches: FindBreaches) -> dg
         job=job,
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=5,
-        description="Daily loss and drawdown from the recorded worth of each account; engages the kill switch on a breach.",
+        description="Daily loss and drawdown from the recorded worth of each account; engages the kill switch on a breach, "
+        "and goes on with one that left orders open.",
     )
-    def kill_switch(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SensorResult:
-        breaches = find_breaches(ledger)
-        if not breaches:
+    def kill_switch(
+        context: dg.SensorEvaluationContext, ledger: LedgerResource, brokers: BrokerResource
+    ) -> dg.SensorResult:
+        wanted = [
+            KillSwitchConfig(scope=breach.scope, reason=breach.says, by="sensor", breach_id=breach.breach_id)
+            for breach in find_breaches(ledger)
+        ]
+        wanted += [
+            KillSwitchConfig(
+                scope=switch.scope, reason=f"orders are open although it is engaged: {switch.reason}", by="sensor",
+                breach_id=f"unfinished:{switch.scope}:{switch.at}", flatten=switch.flatten, go_on=True,
+            )
+            for switch in find_unfinished(ledger, brokers)
+        ]  # fmt: skip
+        if not wanted:
             return dg.SensorResult(skip_reason="every account is within its limits")
         requests = []
-        for breach in breaches:
-            context.log.error(breach.says)
-            run_key = _next_run_key(context.instance, job.name, breach.breach_id)
+        for config in wanted:
+            context.log.error(config.reason)
+            run_key = _next_run_key(context.instance, job.name, config.breach_id)
             if run_key is not None:
                 requests.append(
                     dg.RunRequest(
                         run_key=run_key,
-                        run_config=kill_switch_run_config(breach.scope, breach.says, "sensor", breach.breach_id),
-                        tags={_BREACH_TAG: breach.breach_id},
+                        run_config=kill_switch_run_config(config),
+                        tags={_BREACH_TAG: config.breach_id},
                     )
                 )
         if not requests:
-            return dg.SensorResult(skip_reason=f"asked for already: {', '.join(found.says for found in breaches)}")
+            return dg.SensorResult(skip_reason=f"asked for already: {', '.join(config.reason for config in wanted)}")
         return dg.SensorResult(run_requests=requests)
 
     return kill_switch

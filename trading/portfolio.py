@@ -129,52 +129,69 @@ def fill(held: Holding | None, execution: Execution) -> tuple[Holding | None, Fr
     return left, realised
 
 
+class Portfolio:
+    """Books as executions come in, in the order they were recorded."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Holding] = {}
+        self._closed: dict[tuple[str, str], BookValue] = {}
+
+    def take(self, executions: Iterable[Execution]) -> None:
+        """Play further executions. OrderError where they contradict what is held."""
+        for execution in executions:
+            after, realised = fill(self._held.get(execution.order_ref), execution)
+            if after is None:
+                del self._held[execution.order_ref]
+            else:
+                self._held[execution.order_ref] = after
+            book = (execution.account, execution.variant)
+            earned = BookValue(realised=realised, fees=exact(execution.fee))
+            self._closed[book] = self._closed.get(book, BookValue()) + earned
+
+    def holdings(self) -> list[Holding]:
+        """What is held now; by first execution."""
+        return list(self._held.values())
+
+    def values(self, last_prices: Mapping[str, float]) -> dict[tuple[str, str], BookValue]:
+        """Money of each (account, variant) that has traded; sum them for an account.
+
+        Args:
+            last_prices: by ``order_ref`` of what is held.
+
+        Raises:
+            OrderError: something is held without a last price.
+        """
+        values = dict(self._closed)
+        for holding in self._held.values():
+            if holding.order_ref not in last_prices:
+                raise OrderError(
+                    f"{holding.account}/{holding.variant} holds {float(holding.qty):g} {holding.symbol} of order "
+                    f"{holding.order_ref}, for which there is no last price"
+                )
+            price = last_prices[holding.order_ref]
+            exposure = holding.qty * exact(price)
+            values[holding.account, holding.variant] += BookValue(
+                unrealised=holding.unrealised(price),
+                long_exposure=exposure if holding.side > 0 else Fraction(0),
+                short_exposure=exposure if holding.side < 0 else Fraction(0),
+            )
+        return values
+
+
 def holdings(executions: Iterable[Execution]) -> list[Holding]:
-    """What is held after ``executions``, which come in the order they were recorded; by first execution."""
-    return list(_play(executions)[0].values())
+    """What is held after ``executions``, see :class:`Portfolio`."""
+    portfolio = Portfolio()
+    portfolio.take(executions)
+    return portfolio.holdings()
 
 
 def book_values(executions: Iterable[Execution], last_prices: Mapping[str, float]) -> dict[tuple[str, str], BookValue]:
-    """Money of each (account, variant) that has traded; sum them for an account.
-
-    Args:
-        executions: in the order they were recorded.
-        last_prices: by ``order_ref`` of what is held.
-
-    Raises:
-        OrderError: something is held without a last price, or executions contradict each other.
-    """
-    held, values = _play(executions)
-    for holding in held.values():
-        if holding.order_ref not in last_prices:
-            raise OrderError(
-                f"{holding.account}/{holding.variant} holds {float(holding.qty):g} {holding.symbol} of order "
-                f"{holding.order_ref}, for which there is no last price"
-            )
-        price = last_prices[holding.order_ref]
-        exposure = holding.qty * exact(price)
-        values[holding.account, holding.variant] += BookValue(
-            unrealised=holding.unrealised(price),
-            long_exposure=exposure if holding.side > 0 else Fraction(0),
-            short_exposure=exposure if holding.side < 0 else Fraction(0),
-        )
-    return values
+    """Money of each book after ``executions``, see :class:`Portfolio`."""
+    portfolio = Portfolio()
+    portfolio.take(executions)
+    return portfolio.values(last_prices)
 
 
 def cents(amount: Fraction) -> Decimal:
     """``amount`` in the account's currency, rounded half to even to two places."""
     return Decimal(round(amount * 100)) / 100
-
-
-def _play(executions: Iterable[Execution]) -> tuple[dict[str, Holding], dict[tuple[str, str], BookValue]]:
-    held: dict[str, Holding] = {}
-    values: dict[tuple[str, str], BookValue] = {}
-    for execution in executions:
-        after, realised = fill(held.get(execution.order_ref), execution)
-        if after is None:
-            del held[execution.order_ref]
-        else:
-            held[execution.order_ref] = after
-        book = (execution.account, execution.variant)
-        values[book] = values.get(book, BookValue()) + BookValue(realised=realised, fees=exact(execution.fee))
-    return held, values

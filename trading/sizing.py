@@ -142,6 +142,14 @@ def quantity(
     return _tradable(amount // lot * lot, instrument)
 
 
+def scaled(qty: float, factor: float, instrument: Instrument) -> float:
+    """``qty`` times a factor from 0 to 1, floored to the lot; 0.0 where that leaves less than ``min_qty``."""
+    if factor == 1:
+        return qty
+    lot = exact(instrument.lot_size)
+    return _tradable(exact(qty) * exact(factor) // lot * lot, instrument)
+
+
 def affordable(
     qty: float,
     *,

@@ -50,6 +50,13 @@ _COMMANDS = {
         "resume",
         "release the kill switch, with a name and a reason",
     ),
+    "reconcile": (
+        "trading_assets.commands.reconcile",
+        "reconcile",
+        "compare brokers with the ledger, act on what differs",
+    ),
+    "broker": ("trading_assets.commands.broker", "broker", "run a simulated broker as a process of its own"),
+    "metrics": ("trading_assets.commands.metrics", "metrics", "orders and money for Prometheus"),
     "quality": (
         "trading_assets.commands.quality",
         "quality",

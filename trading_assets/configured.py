@@ -48,6 +48,17 @@ def account(settings: Settings, name: str) -> "AccountConfig":
     return _load(settings.configs / "accounts", name, AccountConfig.model_validate)
 
 
+def readable_accounts(settings: Settings) -> tuple[list["AccountConfig"], list[ConfigError]]:
+    """The accounts whose files can be read, and what is wrong with the others: one's fault is never another's."""
+    found, wrong = [], []
+    for name in account_names(settings):
+        try:
+            found.append(account(settings, name))
+        except ConfigError as error:
+            wrong.append(error)
+    return found, wrong
+
+
 def sweep_names(settings: Settings) -> list[str]:
     """Names of the sweeps: the files of configs/sweeps/; an installation may have none."""
     folder = settings.configs / "sweeps"

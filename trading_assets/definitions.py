@@ -29,9 +29,10 @@ from sensors.quality import quality_sensor  # noqa: E402
 from trading_assets.backtests import backtest_assets  # noqa: E402
 from trading_assets.bars import bar_assets  # noqa: E402
 from trading_assets.checks import quality_checks, refusals_fail_the_run  # noqa: E402
-from trading_assets.configured import account_names, sweep_names, variant_names  # noqa: E402
+from trading_assets.configured import sweep_names, variant_names  # noqa: E402
 from trading_assets.corporate_actions import corporate_action_assets  # noqa: E402
 from trading_assets.features import feature_assets  # noqa: E402
+from trading_assets.live import registered_accounts  # noqa: E402
 from trading_assets.market_data import market_data_assets  # noqa: E402
 from trading_assets.materialise import CONTRACT_CHECK  # noqa: E402
 from trading_assets.minutes import minute_assets  # noqa: E402
@@ -60,7 +61,7 @@ def build_defs(settings: Settings, *, overrides: Mapping[str, Any] | None = None
         ConfigError: a setting, variant or account file is wrong.
     """
     sessions = session_partitions(settings)
-    variants, accounts = variant_names(settings), account_names(settings)
+    variants, accounts = variant_names(settings), registered_accounts(settings)
     session_variant, session_account = by_variant(sessions, variants), by_account(sessions, accounts)
     session_sweep = by_sweep(sessions, sweep_names(settings))
     assets = [

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 if TYPE_CHECKING:
-    from resources.ledger import Fill, OrderEvent, RiskEvent, Worth
+    from resources.ledger import Fill, OrderEvent, Position, RiskEvent, Worth
 
 _INSTANT = pl.Datetime("us", "UTC")
+_WORTH = (
+    "capital", "realised", "unrealised", "equity", "pnl", "peak", "drawdown", "realised_pnl", "fees", "long_exposure",
+    "short_exposure",
+)  # fmt: skip
 
 
 def events_frame(events: Sequence["OrderEvent"], session: dt.date) -> pl.DataFrame:
@@ -93,17 +97,19 @@ def differences_frame(found: Sequence["RiskEvent"]) -> pl.DataFrame:
     )
 
 
-def worth_frame(worth: Sequence["Worth"]) -> pl.DataFrame:
-    """One row per book."""
-    money = ("capital", "realised", "unrealised", "equity", "pnl", "peak", "drawdown")
+def worth_frame(worth: Sequence["Worth"], currency: str) -> pl.DataFrame:
+    """One row per book; money in the account's currency."""
     return pl.DataFrame(
         [
             {
                 "account": item.account,
                 "variant": item.variant,
                 "session": item.session,
-                **{name: getattr(item, name) for name in money},
+                **{name: getattr(item, name) for name in _WORTH},
+                "gross_exposure": _total(item.long_exposure, item.short_exposure),
+                "net_exposure": _total(item.long_exposure, item.short_exposure, sign=-1),
                 "trades": item.trades,
+                "currency": currency,
             }
             for item in worth
         ],
@@ -111,7 +117,45 @@ def worth_frame(worth: Sequence["Worth"]) -> pl.DataFrame:
             "account": pl.String,
             "variant": pl.String,
             "session": pl.Date,
-            **dict.fromkeys(money, pl.Float64),
+            **dict.fromkeys((*_WORTH, "gross_exposure", "net_exposure"), pl.Float64),
             "trades": pl.Int64,
+            "currency": pl.String,
+        },
+    )
+
+
+def _total(long: float | None, short: float | None, sign: int = 1) -> float | None:
+    return None if long is None or short is None else long + sign * short
+
+
+def positions_frame(positions: Sequence["Position"], currency: str) -> pl.DataFrame:
+    """One row per bracket that was held at the session's close; money in the account's currency."""
+    return pl.DataFrame(
+        [
+            {
+                "account": item.account,
+                "variant": item.variant,
+                "session": item.session,
+                "order_ref": item.order_ref,
+                "Symbol": item.symbol,
+                "side": item.side,
+                "qty": item.qty,
+                "entry_price": item.entry_price,
+                "last_price": item.last_price,
+                "unrealised": item.unrealised,
+                "exposure": item.exposure,
+                "currency": currency,
+            }
+            for item in positions
+        ],
+        schema={
+            "account": pl.String,
+            "variant": pl.String,
+            "session": pl.Date,
+            "order_ref": pl.String,
+            "Symbol": pl.String,
+            "side": pl.Int8,
+            **dict.fromkeys(("qty", "entry_price", "last_price", "unrealised", "exposure"), pl.Float64),
+            "currency": pl.String,
         },
     )

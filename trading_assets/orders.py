@@ -1,6 +1,7 @@
 """Orders of a session: the batch, its routing, reconciliation and what the account is worth; session x account."""
 
 import datetime as dt
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,8 +11,8 @@ import dagster as dg
 import polars as pl
 
 from resources.configurable import AlertsResource, BrokerResource, ClockResource, LakeResource, LedgerResource
-from resources.lake.errors import Overtaken
-from trading.errors import ConfigError, OrderError
+from trading.errors import ConfigError, OrderError, TradingError
+from trading.live import ALLOW_LIVE, environment_refusal
 from trading_assets.adjusted import Actions
 from trading_assets.bars import BAR_ASSETS
 from trading_assets.code_version import platform_version
@@ -19,18 +20,20 @@ from trading_assets.configured import account as load_account
 from trading_assets.configured import variant as load_variant
 from trading_assets.configured import variant_names
 from trading_assets.dataset import asset_spec, contract_check
+from trading_assets.difference_alerts import difference_alert
 from trading_assets.history import History
 from trading_assets.lineage import trace
+from trading_assets.live import live_permission
 from trading_assets.materialise import (
-    PARTITION_ERRORS,
     Materialised,
     PartitionRecorder,
     Skipped,
     dimension_of,
     session_of,
 )
-from trading_assets.order_frames import differences_frame, events_frame, fills_frame, worth_frame
+from trading_assets.order_frames import differences_frame, events_frame, fills_frame, positions_frame, worth_frame
 from trading_assets.pins import Pins
+from trading_assets.portfolio import Recomputation
 from trading_assets.publications import contract_audit, materialised
 from trading_assets.settings import Settings
 from trading_assets.stages import stage_at
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from trading.orders import OrderIntent
     from trading.ports.alerts import AlertSink
     from trading.risk import Breach
+    from trading.risk.win_rate import WinRateReference
     from trading.sessions import SessionCalendar
     from trading.variants import Variant
 
@@ -125,7 +129,10 @@ def order_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition) -
                     continue
                 try:
                     recorders[name].record(key, desk.steps[name](account, session))
-                except (*PARTITION_ERRORS, Overtaken) as error:
+                except Exception as error:  # whatever is wrong with one account, the others trade on
+                    if not isinstance(error, TradingError):
+                        context.log.exception(f"{name} {key}")
+                        error = OrderError(f"{name} {account} {session}: {type(error).__name__}: {error}")
                     recorders[name].record(key, error)
                     # sessions are routed in order, each once: what failed is mended before the account goes on
                     stopped[account] = f"account {account} stopped at {name} of session {session}: {error}"
@@ -145,6 +152,7 @@ class TradingDesk:
     brokers: BrokerResource
     alerts: "AlertSink"
     link: str
+    _recomputed: dict[str, Recomputation] = field(default_factory=dict)
     _batches: dict[tuple[str, dt.date], tuple[list["OrderIntent"], str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -161,14 +169,14 @@ class TradingDesk:
 
     def build(self, account: str, session: dt.date) -> Materialised | Skipped:
         """The account's intents of the session, published with their CSV of legs."""
-        from trading.orders import batch_frame, legs_csv
+        from trading.orders import batch_frame, legs_csv, within_budget
 
-        config = load_account(self.settings, account)
+        config = self._tradable(account)
         if session not in self.history.sessions("m1_bars"):
             return Skipped(f"session {session} has no bars on main")
         if not self._calendar(config).is_session(session):
             return Skipped(f"{session} is no session of {self._calendar(config).name}, where {account} trades")
-        built: list[OrderIntent] = []
+        wished: list[OrderIntent] = []
         notes: dict[str, str] = {}
         reads: dict[str, str] = {}
         for variant in self._variants(config):
@@ -182,11 +190,13 @@ class TradingDesk:
                 )
             intents = self._intents(config, variant, session, standing.decision_id)
             notes[variant.name] = f"{len(intents)} orders, {standing.stage} by decision {standing.decision_id}"
-            built += intents
+            wished += intents
             reads |= {"signals": self.history.pinned, BAR_ASSETS[variant.timeframe]: self.history.pinned}
+        equity = sum(self._equity(config, name, session) for name in config.variants)
+        budget = within_budget(wished, equity=equity, max_batch_risk_pct=config.limits.max_batch_risk_pct)
         # what the ledger has is what was wished; a later batch does not rewrite it
         recorded = {intent.idempotency_key: intent for intent in self.ledger.intents(session, account)}
-        intents = [recorded.get(intent.idempotency_key, intent) for intent in built]
+        intents = [recorded.get(intent.idempotency_key, intent) for intent in budget.kept]
         publication = self.publisher.publish(
             "order_batch",
             {"session": session.isoformat(), "account": account},
@@ -207,7 +217,8 @@ class TradingDesk:
                 "orders": len(intents),
                 "setups": len({intent.oco_id for intent in intents}),
                 "notional": sum(intent.notional for intent in intents),
-                "at_risk": sum(intent.risk for intent in intents),
+                "at_risk": budget.at_risk,
+                "left_out_by_max_batch_risk_pct": len(budget.left_out),
                 "currency": config.currency,
                 "variants": dg.MetadataValue.json(notes),
             },
@@ -216,10 +227,11 @@ class TradingDesk:
 
     def route(self, account: str, session: dt.date) -> Materialised | Skipped:
         """Send the batch and play the session at the broker."""
+        from resources.health import HealthProbe
         from resources.router import Router
         from trading.orders import intents_from_batch
 
-        config = load_account(self.settings, account)
+        config = self._tradable(account)
         partition = {"session": session.isoformat(), "account": account}
         if (account, session) in self._batches:
             intents, batch_commit = self._batches[account, session]
@@ -231,10 +243,32 @@ class TradingDesk:
         variants = {variant.name: variant for variant in self._variants(config)}
         bars = {name: self._session_bars(variant, session) for name, variant in variants.items()}
         calendar = self._calendar(config)
-        router = Router(self.ledger, self.brokers.open(config), calendar)
-        report = router.route_session(config, session, intents, bars, variants)
+        broker = self.brokers.open(config)
+        router = Router(
+            self.ledger, broker, calendar, live=live_permission(self.settings, self.ledger),
+            health=HealthProbe(self.ledger, self.publisher.lake, broker),
+        )  # fmt: skip
+        symbols = {symbol for frame in bars.values() for symbol in frame["Symbol"].unique()}
+        symbols |= {position.symbol for position in broker.positions(account)}
+        symbols |= {order.symbol for order in broker.open_orders(account)}
+        report = router.route_session(
+            config,
+            session,
+            intents,
+            bars,
+            variants,
+            self.universes.instruments(symbols),
+            self._references(variants, session),
+        )
         for breach in report.breaches:
             self._alert(account, session, breach)
+        if report.differences:
+            self.alerts.send(
+                difference_alert(
+                    account, calendar.close(session), report.differences, report.left, link=self.link,
+                    key=f"differences:{account}:{session}:{len(report.differences)}",
+                )
+            )  # fmt: skip
         after, until = calendar.close(calendar.previous(session)), calendar.close(session)
         events = events_frame(self.ledger.events_between(account, after, until), session)
         reads = {"order_batch": batch_commit}
@@ -275,14 +309,23 @@ class TradingDesk:
         return materialised(publication, 0, {"account": account, "differences": 0})
 
     def value(self, account: str, session: dt.date) -> Materialised | Skipped:
-        """Worth of each book at the session's close, as the router recorded it."""
+        """Worth of each book at the session's close, as the router recorded it, held against the fills."""
         worth = self.ledger.worth(account, session=session)
         if not worth:
             return Skipped(f"session {session} of account {account} is not routed: materialise order_routing first")
+        recomputed = self._recomputed.setdefault(account, Recomputation(self.ledger, account))
+        differences = recomputed.differences(session)
+        if differences:
+            raise OrderError(
+                f"portfolio_worth {account} {session}: {len(differences)} figure(s) do not come out of the fills, the first: "
+                f"{differences[0]}"
+            )
+        positions = self.ledger.positions(account, session)
+        currency = load_account(self.settings, account).currency
         publication = self.publisher.publish(
             "portfolio_worth",
             {"session": session.isoformat(), "account": account},
-            {"data.parquet": worth_frame(worth)},
+            {"data.parquet": worth_frame(worth, currency), "positions.parquet": positions_frame(positions, currency)},
             audit=None,
             inputs={},
         )
@@ -295,8 +338,28 @@ class TradingDesk:
                 "pnl": sum(item.pnl for item in worth),
                 "trades": sum(item.trades for item in worth),
                 "deepest_drawdown": max(item.drawdown for item in worth),
+                "positions": len(positions),
+                "gross_exposure": sum(item.exposure for item in positions),
+                "net_exposure": sum(item.side * item.exposure for item in positions),
+                "currency": currency,
+                # kept outside of the ledger: `trading ledger verify --against` takes them
+                "ledger_heads": dg.MetadataValue.json(self.ledger.heads()),
             },
         )
+
+    def _tradable(self, account: str) -> "AccountConfig":
+        """The account's config, unless it is of mode live and this process may not trade it."""
+        config = load_account(self.settings, account)
+        if config.mode == "live":
+            refused = environment_refusal(config, os.environ.get(ALLOW_LIVE))
+            if refused is not None:
+                raise OrderError(refused)
+        return config
+
+    def _equity(self, config: "AccountConfig", variant: str, session: dt.date) -> float:
+        """Realised equity of the book as of the session before."""
+        last = self.ledger.last_worth(config.name, variant, session)
+        return config.variants[variant].capital if last is None else last.realised
 
     def _variants(self, config: "AccountConfig") -> list["Variant"]:
         known = variant_names(self.settings)
@@ -336,20 +399,19 @@ class TradingDesk:
     def _intents(
         self, config: "AccountConfig", variant: "Variant", session: dt.date, decision_id: str
     ) -> list["OrderIntent"]:
+        from resources.market_heat import HeatRecord
         from trading.orders import Lineage, build_intents
 
         fixed = {"variant": variant.name}
         calendar = self._calendar(config)
         signals = self._signals(variant, session, calendar)
-        capital = config.variants[variant.name].capital
-        last = self.ledger.last_worth(config.name, variant.name, session)
         bars = BAR_ASSETS[variant.timeframe]
         return build_intents(
             signals,
             variant=variant,
             account=config,
             session=session,
-            equity=capital if last is None else last.realised,
+            equity=self._equity(config, variant.name, session),
             instruments=self.universes.instruments(signals["Symbol"].unique()),
             calendar=calendar,
             lineage=Lineage(
@@ -362,7 +424,25 @@ class TradingDesk:
                 decision_id=decision_id,
             ),
             closed_pnls=self._closed_pnls(config.name, variant.name),
+            size_factor=HeatRecord(self.ledger, config, session).factor,
         )
+
+    def _references(self, variants: Mapping[str, "Variant"], session: dt.date) -> dict[str, "WinRateReference"]:
+        """The win rate that each variant was promoted with, from the evidence of the decision that it trades by."""
+        from trading.promotion import Decision
+        from trading.risk.win_rate import reference_of
+
+        found = {}
+        for name in variants:
+            standing = stage_at(self.settings, self.ledger, name, session)
+            if not standing.decision_id:
+                continue
+            decision = Decision.from_dict(self.ledger.decision(standing.decision_id).content)
+            metrics = [horizon.metrics or {} for horizon in decision.evidence.horizons]
+            reference = reference_of(metrics, decision.session)
+            if reference is not None:
+                found[name] = reference
+        return found
 
     def _closed_pnls(self, account: str, variant: str) -> list[float]:
         """Results of the book's closed trades, in order of exit."""

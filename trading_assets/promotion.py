@@ -135,7 +135,17 @@ class DecisionDesk:
             self._pins.tag(f"decision-{decision.decision_id}", commit)
             self._pins.publication(self._backtest(decision))
             self._pins.lineage([self.history.pinned])
-            self.ledger.record_decision(decision.to_dict(), at)
+            with self.ledger.write() as w:
+                for horizon in decision.evidence.horizons:
+                    w.record_backtest(
+                        decision.variant,
+                        decision.strategy_version,
+                        decision.session,
+                        horizon.horizon,
+                        str(decision.evidence.commits["backtest"]),
+                        horizon.metrics or {},
+                    )
+                w.record_decision(decision.to_dict(), at)
             self.earlier(decision.variant).append(decision)
 
     def _backtest(self, decision: "Decision") -> "Commit":

@@ -35,6 +35,7 @@ KEYS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("order_routing", "fills.parquet"): ("execution_id",),
     ("price_outliers", "data.parquet"): ("dataset", "universe", "Symbol", "session", "rule"),
     ("portfolio_worth", "data.parquet"): ("account", "variant", "session"),
+    ("portfolio_worth", "positions.parquet"): ("account", "session", "order_ref"),
     ("report", "data.parquet"): ("session",),
 }
 """Key columns by dataset and file. What is not listed has no key, e.g. the differences that a reconciliation found."""

@@ -11,14 +11,14 @@ from jobs.groups import PROMOTION_JOB
 from jobs.janitor import janitor_job, janitor_schedule
 from jobs.kill_switch import kill_switch_job
 from jobs.lake_upkeep import collect_garbage_job, verify_lake_job, verify_lake_schedule
-from resources.configurable import LakeResource, LedgerResource
+from resources.configurable import BrokerResource, LakeResource, LedgerResource
 from sensors.kill_switch import kill_switch_sensor
 from sensors.promote import PendingDecision, promote_if_green_sensor
-from trading_assets.configured import account, account_names, variant_names
+from trading_assets.configured import readable_accounts, variant_names
 from trading_assets.settings import Settings
 
 if TYPE_CHECKING:
-    from resources.ledger import Ledger
+    from resources.ledger import KillSwitch, Ledger
     from trading.risk.breakers import Breach
 
 
@@ -33,7 +33,8 @@ class Safety:
 
 def safety_definitions(settings: Settings, jobs: Mapping[str, UnresolvedAssetJobDefinition]) -> Safety:
     """All of it; nothing here imports a strategy or opens a file while definitions load."""
-    kill = kill_switch_job(lambda: [account(settings, name) for name in account_names(settings)])
+    # an account whose file is wrong is not traded, and must not keep the others from being stopped
+    kill = kill_switch_job(lambda: readable_accounts(settings)[0])
     janitor, verify = janitor_job(), verify_lake_job()
     return Safety(
         jobs=[kill, janitor, verify, collect_garbage_job(settings.storage.retention_days)],
@@ -42,7 +43,11 @@ def safety_definitions(settings: Settings, jobs: Mapping[str, UnresolvedAssetJob
             promote_if_green_sensor(
                 jobs[PROMOTION_JOB], lambda lake, ledger: pending_decisions(settings, lake, ledger)
             ),
-            kill_switch_sensor(kill, lambda ledger: open_breaches(settings, ledger.open())),
+            kill_switch_sensor(
+                kill,
+                lambda ledger: open_breaches(settings, ledger.open()),
+                lambda ledger, brokers: open_stops(settings, ledger.open(), brokers),
+            ),
         ],
     )
 
@@ -84,9 +89,8 @@ def open_breaches(settings: Settings, ledger: "Ledger") -> list["Breach"]:
     from trading.risk import BookWorth, money_breaches
 
     found = []
-    for name in account_names(settings):
-        config = account(settings, name)
-        worth = ledger.worth(name)
+    for config in readable_accounts(settings)[0]:
+        worth = ledger.worth(config.name)
         if not worth:
             continue
         session = max(item.session for item in worth)
@@ -102,3 +106,13 @@ def open_breaches(settings: Settings, ledger: "Ledger") -> list["Breach"]:
         }
         found += money_breaches(config, session, books)
     return found
+
+
+def open_stops(settings: Settings, ledger: "Ledger", brokers: BrokerResource) -> list["KillSwitch"]:
+    """Engaged switches in whose scope something is still open at a broker that answers."""
+    from resources.kill_switch import unfinished
+
+    if not ledger.engaged_switches():
+        return []
+    opened, _ = brokers.open_all(readable_accounts(settings)[0])
+    return unfinished(ledger, opened)

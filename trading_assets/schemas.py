@@ -166,6 +166,8 @@ COLUMNS: dict[str, list[Column]] = {
         ("valid_to", _INSTANT, "end of validity"),
         ("lineage", "String", "JSON: lake commits, code version, config hash, decision"),
         ("tif", "String", "time in force"),
+        ("flatten_at", _INSTANT, "when what is still open is flattened ahead of the close; null for not"),
+        ("flatten_type", "String", "by which order: MOC or MKT"),
     ],
     "order_routing": [
         ("id", "Int64", "counts up as recorded in the ledger"),
@@ -197,7 +199,14 @@ COLUMNS: dict[str, list[Column]] = {
         ("pnl", "Float64", "change of equity in the session"),
         ("peak", "Float64", "highest session-end equity so far"),
         ("drawdown", "Float64", "positive fraction of the peak"),
+        ("realised_pnl", "Float64", "realised less the seed: of everything closed, after all fees paid so far"),
+        ("fees", "Float64", "of all fills so far"),
+        ("long_exposure", "Float64", "quantity times last close of long positions"),
+        ("short_exposure", "Float64", "of short positions, positive"),
+        ("gross_exposure", "Float64", "long plus short"),
+        ("net_exposure", "Float64", "long less short"),
         ("trades", "Int64", "exits in the session"),
+        ("currency", "String", "of all amounts"),
     ],
     "price_outliers": [
         ("dataset", "String", "d1_raw or d1_bars"),

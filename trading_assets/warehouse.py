@@ -31,6 +31,7 @@ LAKE_FILES = {
     "order_events": ("order_routing", "data.parquet"),
     "fills": ("order_routing", "fills.parquet"),
     "portfolio_worth": ("portfolio_worth", "data.parquet"),
+    "positions": ("portfolio_worth", "positions.parquet"),
 }
 
 AUDIT_CHECK = "audits"

@@ -4,6 +4,7 @@ import datetime as dt
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, create_engine, event, make_url, text
@@ -27,6 +28,7 @@ from resources.ledger.records import (
     RiskEvent,
     Worth,
 )
+from resources.ledger.sqlite_file import SqliteFile
 from resources.ledger.writer import LedgerWriter
 from trading.errors import ConfigError
 from trading.orders.intents import OrderIntent
@@ -57,9 +59,12 @@ class Ledger:
         self._clock = clock or SystemClock().now
         parsed = _parse(url)
         self.shown_url = parsed.render_as_string(hide_password=True)
+        self._file = _file_of(parsed)
         self._engine = _engine(parsed)
         try:
             self._bring_up_to_date()
+            if self._file is not None:
+                self._file.note_opened()
         except LedgerError:
             self.close()
             raise
@@ -103,12 +108,32 @@ class Ledger:
     @contextmanager
     def _guard(self) -> Iterator[None]:
         try:
+            if self._file is not None:
+                self._file.check()
             yield
         except IntegrityError as error:
             raise LedgerConflict(f"{self.shown_url}: {error.orig}") from error
         except (DBAPIError, PoolTimeout) as error:
             cause = error.orig if isinstance(error, DBAPIError) else "no connection is free"
             raise LedgerUnavailable(f"the ledger {self.shown_url} did not answer: {cause}") from None
+
+    def clock_skew_seconds(self) -> float:
+        """How far this clock is off, as far as the ledger can tell; takes the lock of a writer, and writes nothing.
+
+        On PostgreSQL against the server's clock. On either, rows of the ledger that were recorded later than now.
+
+        Raises:
+            LedgerUnavailable: the ledger takes no write.
+        """
+        with self._guard(), self._engine.connect() as connection, connection.begin():
+            _lock(connection)
+            now = self._clock()
+            newest = queries.newest_recording(connection)
+            ahead = 0.0 if newest is None else max(0.0, (newest - now).total_seconds())
+            if connection.dialect.name != "postgresql":
+                return ahead
+            server = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+            return float(max(ahead, abs((server - now).total_seconds())))
 
     # Orders
 
@@ -178,6 +203,11 @@ class Ledger:
         with self._read() as c:
             return queries.fills(c, account, variant, session)
 
+    def fills_of_sessions(self, account: str, after: dt.date, until: dt.date) -> list[Fill]:
+        """Executions of sessions after one and up to another, in order of recording."""
+        with self._read() as c:
+            return queries.fills_of_sessions(c, account, after, until)
+
     def open_positions(self, account: str, variant: str | None = None) -> list[OpenPosition]:
         """Filled entries without an exit, in order of recording."""
         with self._read() as c:
@@ -212,10 +242,12 @@ class Ledger:
         with self._read() as c:
             return queries.risk_events(c, account, kind, session)
 
-    def engage(self, scope: str, reason: str, by: str, at: dt.datetime, breach_id: str | None = None) -> bool:
+    def engage(
+        self, scope: str, reason: str, by: str, at: dt.datetime, breach_id: str | None = None, *, flatten: bool = False
+    ) -> bool:
         """See :meth:`LedgerWriter.engage`."""
         with self.write() as w:
-            return w.engage(scope, reason, by, at, breach_id)
+            return w.engage(scope, reason, by, at, breach_id, flatten=flatten)
 
     def release(self, scope: str, by: str, reason: str, at: dt.datetime) -> None:
         """See :meth:`LedgerWriter.release`."""
@@ -227,7 +259,7 @@ class Ledger:
         try:
             with self._read() as c:
                 return queries.kill_switch(c, account, variant)
-        except LedgerError as error:
+        except Exception as error:  # a damaged row fails in ways of its own, and each of them stops
             return KillSwitch(True, "global", f"the state of the kill switch cannot be read: {error}", "router")
 
     def is_engaged(self, account: str, variant: str) -> bool:
@@ -311,6 +343,11 @@ class Ledger:
             found = queries.money_of(c, account, variant)
         return math.fsum([capital, *(realised for realised, _ in found)]), math.fsum(fee for _, fee in found)
 
+    def rows_after(self, table: str, row_id: int) -> list[Mapping[str, Any]]:
+        """Rows of one table that came after that id, oldest first, as they are stored; for those who follow it."""
+        with self._read() as c:
+            return queries.rows_after(c, table, row_id)
+
     # Integrity
 
     def verify(self, kept: Heads | None = None) -> list[Problem]:
@@ -348,6 +385,12 @@ def _parse(url: str) -> URL:
     if parsed.drivername == "postgresql":
         return parsed.set(drivername="postgresql+psycopg2")
     return parsed
+
+
+def _file_of(url: URL) -> SqliteFile | None:
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+        return None
+    return SqliteFile(Path(str(url.database)))
 
 
 def _engine(url: URL) -> Engine:

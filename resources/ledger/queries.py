@@ -2,7 +2,8 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -34,6 +35,14 @@ def known_keys(connection: Connection, keys: Sequence[str]) -> set[str]:
     found: set[str] = set()
     for i in range(0, len(keys), _CHUNK):
         rows = select(_I.c.idempotency_key).where(_I.c.idempotency_key.in_(keys[i : i + _CHUNK]))
+        found.update(connection.execute(rows).scalars())
+    return found
+
+
+def known_executions(connection: Connection, account: str, ids: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for i in range(0, len(ids), _CHUNK):
+        rows = select(_F.c.execution_id).where(_F.c.account == account, _F.c.execution_id.in_(ids[i : i + _CHUNK]))
         found.update(connection.execute(rows).scalars())
     return found
 
@@ -173,6 +182,11 @@ def fills(
     return _fills(connection, rows)
 
 
+def fills_of_sessions(connection: Connection, account: str, after: dt.date, until: dt.date) -> list[Fill]:
+    where = (_F.c.account == account, _F.c.session > after, _F.c.session <= until)
+    return _fills(connection, select(_F).where(*where).order_by(_F.c.id))
+
+
 def _fills(connection: Connection, rows: Select[Any]) -> list[Fill]:
     names = list(Fill.__dataclass_fields__)
     return [Fill(**{name: row[name] for name in names}) for row in connection.execute(rows).mappings()]
@@ -201,6 +215,11 @@ def filled_qty(connection: Connection, order_ref: str) -> float:
     return float(sum(map(exact, connection.execute(rows).scalars()), Fraction(0)))
 
 
+def rows_after(connection: Connection, table: str, row_id: int) -> list[Mapping[str, Any]]:
+    t = schema.METADATA.tables[table]
+    return [dict(row) for row in connection.execute(select(t).where(t.c.id > row_id).order_by(t.c.id)).mappings()]
+
+
 def broker_cursor(connection: Connection, account: str) -> int:
     """Number of the last broker event that left a trace in the ledger; 0 = none."""
     last = 0
@@ -227,7 +246,9 @@ def switches(connection: Connection, account: str, variants: Iterable[str]) -> d
     found = {}
     for variant in variants:
         scopes = ("global", f"account:{account}", f"variant:{variant}", f"book:{account}/{variant}")
-        found[variant] = next((switch for switch in engaged if switch.scope in scopes), KillSwitch(False))
+        mine = [switch for switch in engaged if switch.scope in scopes]
+        newest = mine[0] if mine else KillSwitch(False)
+        found[variant] = replace(newest, flatten=any(switch.flatten for switch in mine))
     return found
 
 
@@ -238,9 +259,21 @@ def engaged_switches(connection: Connection, scopes: Sequence[str] | None = None
         newest = newest.where(k.c.scope.in_(scopes))
     rows = select(k).where(k.c.id.in_(newest), k.c.action != "released").order_by(k.c.id.desc())
     return [
-        KillSwitch(True, row["scope"], row["reason"], row["by"], row["at"])
+        KillSwitch(True, row["scope"], row["reason"], row["by"], row["at"], row["action"] == "flatten")
         for row in connection.execute(rows).mappings()
     ]
+
+
+def newest_recording(connection: Connection) -> dt.datetime | None:
+    """When the newest transaction was recorded."""
+    c = schema.checkpoints.c
+    return connection.execute(select(c.recorded_at).order_by(c.id.desc()).limit(1)).scalar()
+
+
+def last_release(connection: Connection, scope: str) -> dt.datetime | None:
+    k = schema.kill_switch_events.c
+    newest = select(k.at).where(k.scope == scope, k.action == "released").order_by(k.id.desc()).limit(1)
+    return connection.execute(newest).scalar()
 
 
 def decisions(

@@ -87,13 +87,18 @@ class RiskEvent:
 
 @dataclass(frozen=True)
 class KillSwitch:
-    """Whether sending is stopped for a book, and the newest reason."""
+    """Whether sending is stopped for a book, and the newest reason.
+
+    Attributes:
+        flatten: whether positions are to be closed too.
+    """
 
     engaged: bool
     scope: str = ""
     reason: str = ""
     by: str = ""
     at: dt.datetime | None = None
+    flatten: bool = False
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,7 @@ risk_events = _table(
 kill_switch_events = _table(
     "kill_switch_events",
     Column("at", UtcDateTime, nullable=False),
-    _name("action"),  # engaged or released
+    _name("action"),  # engaged, flatten (engaged, and positions are to be closed) or released
     _name("scope"),
     Column("reason", Text, nullable=False),
     _name("by"),

@@ -6,14 +6,12 @@ from sqlalchemy import Connection, inspect, text
 
 _REFUSAL = "the ledger is append only: rows are never updated or deleted"
 _TAKEN = "the ledger is append only: a row of this id or key is there"
-_FUNCTION = (
-    "CREATE OR REPLACE FUNCTION ledger_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-    f"$$ BEGIN RAISE EXCEPTION '{_REFUSAL}'; END $$"
-)
+_BODY = f" BEGIN RAISE EXCEPTION '{_REFUSAL}'; END "
+_FUNCTION = f"CREATE OR REPLACE FUNCTION ledger_append_only() RETURNS trigger LANGUAGE plpgsql AS $${_BODY}$$"
 _ACTIVE = (
     "SELECT c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid "
-    "WHERE p.proname = 'ledger_append_only' AND t.tgname = c.relname || '_append_only' AND t.tgenabled IN ('O', 'A') "
-    "AND c.relnamespace = current_schema()::regnamespace"
+    "WHERE p.proname = 'ledger_append_only' AND p.prosrc = :body AND t.tgname = c.relname || '_append_only' "
+    "AND t.tgenabled IN ('O', 'A') AND c.relnamespace = current_schema()::regnamespace"
 )
 
 
@@ -39,7 +37,7 @@ def protect(connection: Connection, tables: Iterable[str]) -> None:
 def unprotected(connection: Connection, tables: Iterable[str]) -> list[str]:
     """Those of ``tables`` whose rows could be changed now: a trigger is missing, switched off or another one."""
     if connection.dialect.name == "postgresql":
-        active = set(connection.execute(text(_ACTIVE)).scalars())
+        active = set(connection.execute(text(_ACTIVE), {"body": _BODY}).scalars())
         return [table for table in tables if table not in active]
     rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
     present = {str(name): str(sql) for name, sql in rows}

@@ -16,6 +16,7 @@ from resources.ledger.records import Approval, Fill, KillSwitch, Position, RiskE
 from trading.orders.intents import OrderIntent, intent_to_row
 from trading.orders.lifecycle import OrderState, check_transition
 
+_PROGRAMS = frozenset({"auto", "breaker", "router", "sensor", "system"})
 SCOPE = re.compile(r"^(global|account:[\w-]+|variant:[\w-]+|book:[\w-]+/[\w-]+)$")
 
 
@@ -71,9 +72,9 @@ class LedgerWriter:
         """What was filled of an entry, with what this transaction has recorded."""
         return queries.filled_qty(self.connection, order_ref)
 
-    def knows(self, account: str, execution_id: str) -> bool:
-        """Whether an execution of that id is recorded."""
-        return self._has(schema.fills, account=account, execution_id=execution_id)
+    def known_executions(self, account: str, execution_ids: Sequence[str]) -> set[str]:
+        """Which of the ids are recorded."""
+        return queries.known_executions(self.connection, account, execution_ids)
 
     def record_fill(self, fill: Fill) -> bool:
         """Append an execution; False where its id is there already.
@@ -102,22 +103,29 @@ class LedgerWriter:
         self._append(schema.risk_events, [{**asdict(event), "figures": to_json(event.figures)}])
         return True
 
-    def engage(self, scope: str, reason: str, by: str, at: dt.datetime, breach_id: str | None = None) -> bool:
+    def engage(
+        self, scope: str, reason: str, by: str, at: dt.datetime, breach_id: str | None = None, *, flatten: bool = False
+    ) -> bool:
         """Engage the kill switch of ``scope``; False where this breach engaged it before.
 
         Args:
             scope: ``global``, ``account:<name>``, ``variant:<name>`` or ``book:<account>/<variant>``.
             breach_id: id of the occurrence, so that the same breach engages once even after a release.
+            flatten: positions in scope are to be closed too.
         """
         _check_scope(scope)
         if breach_id is not None and self._has(schema.kill_switch_events, breach_id=breach_id):
             return False
-        self._switch("engaged", scope, reason, by, at, breach_id)
+        self._switch("flatten" if flatten else "engaged", scope, reason, by, at, breach_id)
         return True
 
     def kill_switches(self, account: str, variants: Iterable[str]) -> dict[str, KillSwitch]:
         """The switch in force for each book, with what this transaction has engaged; raises where it cannot be read."""
         return queries.switches(self.connection, account, variants)
+
+    def last_release(self, scope: str) -> dt.datetime | None:
+        """When a person last released the kill switch of ``scope``; None = never."""
+        return queries.last_release(self.connection, scope)
 
     def release(self, scope: str, by: str, reason: str, at: dt.datetime) -> None:
         """Release the kill switch of ``scope``, by a person with a reason.
@@ -128,6 +136,8 @@ class LedgerWriter:
         _check_scope(scope)
         if not by.strip() or not reason.strip():
             raise LedgerError(f"releasing the kill switch of {scope} needs the person's name and a reason")
+        if by.strip().lower() in _PROGRAMS:
+            raise LedgerError(f"the kill switch of {scope} is released by a person, not by {by.strip()!r}")
         if scope not in {switch.scope for switch in queries.engaged_switches(self.connection, [scope])}:
             raise LedgerError(f"the kill switch of {scope} is not engaged")
         self._switch("released", scope, reason, by, at, None)

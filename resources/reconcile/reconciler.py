@@ -102,3 +102,13 @@ class Reconciler:
         )  # fmt: skip
         _log.warning("reconciliation: %s", action, extra={"account": self._account.name, "order_ref": d.order_ref})
         return action
+
+
+def reconcile_now(ledger: Ledger, broker: Broker, account: AccountConfig, at: dt.datetime) -> Reconciliation:
+    """One reconciliation outside of a session that is traded: connect, take in, compare, act.
+
+    Raises:
+        BrokerUnavailable: the broker does not answer.
+    """
+    broker.connect()
+    return Reconciler(ledger, broker, account, Intake(ledger, broker, account.name)).run(at, at.date())

@@ -16,7 +16,7 @@ import datetime as dt
 from collections.abc import Callable
 
 from resources.intake import Intake
-from resources.ledger import Ledger
+from resources.ledger import Ledger, LedgerError
 from trading.accounts import AccountConfig
 from trading.errors import TradingError
 from trading.instruments import Instrument
@@ -53,13 +53,17 @@ class Remedies:
         self._by_kind = policies.get(account.reconcile_policy, {})
 
     def apply(self, difference: Difference, session: dt.date, at: dt.datetime) -> str | None:
-        """What was done, in a sentence. What the broker refuses stays a difference; BrokerUnavailable goes up."""
+        """What was done, in a sentence. What the broker refuses stays a difference.
+
+        Raises:
+            BrokerUnavailable, LedgerError: one of the two sides cannot be worked with.
+        """
         remedy = self._by_kind.get(difference.kind)
         if remedy is None:
             return None
         try:
             return remedy(difference, session, at)
-        except BrokerUnavailable:
+        except (BrokerUnavailable, LedgerError):
             raise
         except TradingError as error:
             return f"{difference.order_ref}: {self._account.reconcile_policy} did not succeed: {error}"

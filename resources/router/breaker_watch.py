@@ -30,7 +30,7 @@ class BreakerWatch:
             due: by variant, with the column ``_end``; see :func:`resources.session_bars.spans_between`.
             stopped: variants whose switch is engaged.
         """
-        if not due or not self._could_breach(due, stopped):
+        if not due or not (self._desk.account.trailing_stop or self._could_breach(due, stopped)):
             return [(at, dict(due))] if due else []
         pieces: dict[dt.datetime, dict[str, pl.DataFrame]] = {}
         for name, span in due.items():

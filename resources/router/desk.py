@@ -10,7 +10,8 @@ import polars as pl
 from resources.ledger import Ledger
 from trading.accounts import AccountConfig
 from trading.bars.resample import timeframe_minutes
-from trading.orders.intents import TradedVariant
+from trading.live import LivePermission, nothing_live
+from trading.orders.intents import OrderIntent, TradedVariant
 from trading.ports.broker import FedBroker
 from trading.sessions import SessionCalendar
 
@@ -23,6 +24,7 @@ class Desk:
         variants: whose books are played, by name.
         bars: by variant, the whole session in the variant's timeframe.
         fault: called with the name of each point between two side effects.
+        live: what stands against an order of a live account.
         sent, recorded, refused: counts of this call: orders, executions by leg, refusals by gate code.
     """
 
@@ -34,6 +36,7 @@ class Desk:
     variants: Mapping[str, TradedVariant]
     bars: Mapping[str, pl.DataFrame]
     fault: Callable[[str], None]
+    live: LivePermission = nothing_live
     sent: int = 0
     recorded: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
@@ -41,6 +44,10 @@ class Desk:
     def __post_init__(self) -> None:
         self.open, self.close = self.calendar.open(self.session), self.calendar.close(self.session)
         self.bar_length = {name: self._length(variant) for name, variant in self.variants.items()}
+
+    def live_refusal(self, intent: OrderIntent, at: dt.datetime) -> str | None:
+        """What stands against sending ``intent`` in the account's mode; None = nothing."""
+        return None if self.account.mode == "paper" else self.live(self.account, intent, at)
 
     def clock(self, variant: str) -> dt.datetime | None:
         """Start of the last bar that the variant's book has seen."""

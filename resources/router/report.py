@@ -21,7 +21,8 @@ class RoutingReport:
         entries, exits: fills recorded by this call.
         outcomes: of the session's intents now, per state.
         breaches: that engaged the kill switch in this call.
-        differences: between broker and ledger, before and after.
+        differences: between broker and ledger, all that were found.
+        left: of them, what the last reconciliation still found.
         worth: of every book at the end of the session.
     """
 
@@ -36,4 +37,5 @@ class RoutingReport:
     outcomes: Mapping[str, int]
     breaches: tuple[Breach, ...]
     differences: tuple[Difference, ...]
+    left: tuple[Difference, ...]
     worth: tuple[Worth, ...]

@@ -13,13 +13,16 @@ import polars as pl
 
 from resources.ledger import Ledger, RiskEvent
 from resources.router.admission import check_that_intents_belong, refuse_passed
+from resources.router.breakers import HealthProbe, all_well
 from resources.router.desk import Desk
 from resources.router.report import RoutingReport
 from resources.router.session import SessionPlay
 from trading.accounts import AccountConfig
 from trading.instruments import Instrument
+from trading.live import LivePermission, nothing_live
 from trading.orders.intents import OrderIntent, TradedVariant
 from trading.ports.broker import BrokerUnavailable, FedBroker
+from trading.risk.win_rate import WinRateReference
 from trading.sessions import SessionCalendar
 
 _WAITS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)  # before it is tried once more to connect, seconds
@@ -36,6 +39,8 @@ class Router:
         reconnects: so often, in one call, before it gives up.
         sleep: waits between attempts to connect, seconds.
         fault: called with the name of each point between two side effects; for tests that kill the process there.
+        live: asked before every order of an account of mode live; without one none is sent.
+        health: asked at every moment at which something is to be sent; what it measures may pause entries.
     """
 
     def __init__(
@@ -47,6 +52,8 @@ class Router:
         reconnects: int = 50,
         sleep: Callable[[float], None] = time.sleep,
         fault: Callable[[str], None] | None = None,
+        live: LivePermission = nothing_live,
+        health: HealthProbe = all_well,
     ) -> None:
         self._ledger = ledger
         self._broker = broker
@@ -54,6 +61,8 @@ class Router:
         self._reconnects = reconnects
         self._sleep = sleep
         self._fault = fault or (lambda _: None)
+        self._live = live
+        self._health = health
 
     def route_session(
         self,
@@ -63,6 +72,7 @@ class Router:
         bars: Mapping[str, pl.DataFrame],
         variants: Mapping[str, TradedVariant],
         instruments: Mapping[str, Instrument] | None = None,
+        references: Mapping[str, WinRateReference] | None = None,
     ) -> RoutingReport:
         """Play ``session``: every bar, every intent, then the account's worth. Safe to repeat, safe to kill.
 
@@ -70,6 +80,8 @@ class Router:
             intents: of the session; those that the ledger has stay as recorded.
             bars: by variant, the whole session in the variant's timeframe (Symbol, Timestamp, OHLCV, session).
             variants: all variants whose books are played, whether they have intents or not.
+            references: by variant, the win rate that its trades are held against; see
+                :func:`trading.risk.breakers.losing_streak`.
 
         Raises:
             SessionPassed: an unsent intent stands on a bar that its book has left behind.
@@ -78,20 +90,27 @@ class Router:
             CancellationFailed: the switch is engaged and orders are still open (:mod:`resources.cancellation`).
             LedgerUnavailable: nothing more is sent.
         """
-        desk = Desk(self._ledger, self._broker, self._calendar, account, session, variants, bars, self._fault)
+        desk = Desk(
+            self._ledger, self._broker, self._calendar, account, session, variants, bars, self._fault, self._live
+        )
         check_that_intents_belong(desk, intents)
+        self._connect()
         for left in range(self._reconnects, -1, -1):
             try:
-                return self._attempt(desk, intents, instruments)
+                return self._attempt(desk, intents, instruments, references)
             except BrokerUnavailable as error:
                 self._pause(desk, error)
                 if not left:
                     raise
-                self._connect_again()
+                self._connect()
         raise AssertionError("the last attempt returns or raises")
 
     def _attempt(
-        self, desk: Desk, intents: Sequence[OrderIntent], instruments: Mapping[str, Instrument] | None
+        self,
+        desk: Desk,
+        intents: Sequence[OrderIntent],
+        instruments: Mapping[str, Instrument] | None,
+        references: Mapping[str, WinRateReference] | None,
     ) -> RoutingReport:
         for name, variant in desk.variants.items():
             config = variant.replay.model_copy(update={"initial_cash": desk.account.variants[name].capital})
@@ -99,7 +118,7 @@ class Router:
         refuse_passed(desk, intents)
         self._ledger.record_intents(list(intents))
         self._fault("intents_recorded")
-        return SessionPlay(desk).run()
+        return SessionPlay(desk, references, self._health).run()
 
     def _pause(self, desk: Desk, error: BrokerUnavailable) -> None:
         account = desk.account.name
@@ -111,7 +130,7 @@ class Router:
             )
         )  # fmt: skip
 
-    def _connect_again(self) -> None:
+    def _connect(self) -> None:
         for wait in _WAITS:
             try:
                 return self._broker.connect()

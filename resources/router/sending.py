@@ -59,6 +59,7 @@ class Sender:
         values: Sequence[AccountValues],
         prices: Prices,
         reconciled: bool,
+        pauses: Sequence[str],
     ) -> list[OrderIntent]:
         """Record for each intent that it is being sent, or which gate refused it; those to send."""
         equity = {value.variant: value.equity for value in values}
@@ -73,9 +74,10 @@ class Sender:
                 at,
                 switch_scope=switch.scope if switch.engaged else None,
                 reconciled=reconciled,
-                mode_allowed=self._desk.account.mode == "paper",
+                mode_allowed=self._desk.live_refusal(intent, at) is None,
                 equity=equity,
                 last_price=prices.get((intent.variant, intent.symbol, intent.setup_time)),
+                pauses=pauses,
             )
             results = evaluate(intent, self._desk.account, context)
             refused = refusal(results)
@@ -112,6 +114,11 @@ class Sender:
                     desk.refused["kill_switch"] += 1
             stop(variant)
             return
+        for intent in group:
+            refused = desk.live_refusal(intent, at)
+            if refused is not None:
+                self._refuse_all(group, at, refused)
+                return
         unknown = [i for i in group if self._state.states[i.idempotency_key] == OrderState.UNKNOWN]
         if unknown:
             with desk.ledger.write() as w:
@@ -139,3 +146,10 @@ class Sender:
         self._intake.note_acknowledged(
             [intent for intent in group if intent.order_ref in working], {"latency_ms": latency}
         )
+
+    def _refuse_all(self, group: list[OrderIntent], at: dt.datetime, why: str) -> None:
+        """A setup whose gates were passed before a crash, of an account that may not trade live any more."""
+        with self._desk.ledger.write() as w:
+            for intent in group:
+                self._intake.move(w, intent, OrderState.REJECTED, at, "mode_not_allowed", {"why": why})
+                self._desk.refused["mode_not_allowed"] += 1

@@ -3,30 +3,34 @@
 import datetime as dt
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from resources.cancellation import cancel_until_none
+from resources.cancellation import stop_book
 from resources.intake import SESSION_ROUTED, Intake
 from resources.ledger import Fill, RiskEvent
 from resources.reconcile import Difference, Reconciler
 from resources.router.admission import is_complete
 from resources.router.breaker_watch import BreakerWatch
+from resources.router.breakers import Breakers, HealthProbe, all_well
 from resources.router.close_guard import CloseGuard
 from resources.router.desk import Desk
 from resources.router.report import RoutingReport
 from resources.router.sending import Prices, Sender
+from resources.router.trailing import TrailingStops
 from resources.router.worth import session_worth
 from resources.session_bars import setup_prices, spans_between
 from resources.session_state import SessionState
 from trading.orders.intents import OrderIntent
 from trading.orders.lifecycle import OrderState
-from trading.risk.breakers import Breach, money_breaches
+from trading.risk.win_rate import WinRateReference
 
 
 class SessionPlay:
     """One call of :meth:`resources.router.Router.route_session`, after its intents were admitted and recorded."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(
+        self, desk: Desk, references: Mapping[str, WinRateReference] | None = None, health: HealthProbe = all_well
+    ) -> None:
         self._desk = desk
         watched = _Later()
         self._intake = Intake(desk.ledger, desk.broker, desk.account.name, watched)
@@ -40,10 +44,11 @@ class SessionPlay:
         self._reconciler = Reconciler(desk.ledger, desk.broker, desk.account, self._intake, fault=desk.fault)
         self._clean = False
         self._differences: list[Difference] = []
+        self._left: tuple[Difference, ...] = ()
         self._reconciled_at = desk.open
         self._stopped: set[str] = set()
-        self._breaches: list[Breach] = []
-        self._fills_seen = desk.recorded.total()
+        self._breakers = Breakers(desk, self._state, references or {}, health)
+        self._trailing = TrailingStops(desk)
 
     def run(self) -> RoutingReport:
         """Every bar, every intent, then the account's worth."""
@@ -53,9 +58,11 @@ class SessionPlay:
         desk.fault("caught_up")
         if is_complete(desk):
             return self._report(True)
+        self._step(self._now(), [], {})  # what was stopped or broken before is stopped before a bar is played
         self._play(self._sender.waiting())
         desk.fault("session_played")
         self._reconcile(desk.close)
+        self._step(desk.close, [], {})
         self._complete()
         desk.fault("worth_recorded")
         return self._report(False)
@@ -77,8 +84,10 @@ class SessionPlay:
                     desk.broker.advance(account, name, part.drop("_end"))
                     desk.fault("advanced")
                 if moment < at:
+                    self._trailing.act(moment)
                     self._step(moment, [], prices)
             self._guard.act(at)
+            self._trailing.act(at)
             self._step(at, [intent for intent in waiting if intent.valid_from == at], prices)
 
     def _step(self, at: dt.datetime, intents: Sequence[OrderIntent], prices: Prices) -> None:
@@ -86,20 +95,17 @@ class SessionPlay:
         desk, account, due = self._desk, self._desk.account, time.perf_counter()
         if at - self._reconciled_at >= dt.timedelta(seconds=account.reconcile_seconds):
             self._reconcile(at)
-        recorded = self._fills_seen
+        pauses = [pause.name for pause in self._breakers.pauses(at)] if intents else []
         with desk.ledger.write() as w:
             self._intake.take_in(w)
-            self._fills_seen = desk.recorded.total()
-            filled = self._fills_seen > recorded
-            values = desk.broker.account_values(account.name) if filled or intents else []
-            breaches = money_breaches(account, desk.session, self._state.books(values)) if filled else []
-            engaged = [b for b in breaches if w.engage(b.scope, b.says, "breaker", at, b.breach_id)]
+            values = desk.broker.account_values(account.name)
+            self._breakers.engage(w, values, at)
             switches = w.kill_switches(account.name, desk.variants)
             to_send = self._sender.admit(
-                w, intents, at, switches=switches, values=values, prices=prices, reconciled=self._clean
-            )
+                w, intents, at, switches=switches, values=values, prices=prices, reconciled=self._clean,
+                pauses=pauses,
+            )  # fmt: skip
         desk.fault("step_committed")
-        self._breaches += engaged
         self._enforce({name for name, switch in switches.items() if switch.engaged}, at)
         self._sender.send(to_send, at, due, lambda variant: self._enforce(self._stopped | {variant}, at))
 
@@ -119,22 +125,27 @@ class SessionPlay:
     def _reconcile(self, at: dt.datetime) -> None:
         """Take in all that the broker knows; no new entry while something differs."""
         outcome = self._reconciler.run(at, self._desk.session)
-        self._clean, self._reconciled_at = outcome.clean, at
+        self._left, self._clean, self._reconciled_at = outcome.left, outcome.clean, at
         self._differences += [found for found in outcome.found if found not in self._differences]
         self._desk.fault("reconciled")
 
     def _enforce(self, variants: set[str], at: dt.datetime) -> None:
-        """Cancel every working order of the stopped books, until the broker shows none."""
+        """Cancel every working order of the stopped books, until the broker shows none; by policy close what they hold."""
         desk = self._desk
         for name in sorted(variants - self._stopped):
-            cancel_until_none(desk.broker, desk.account.name, name, at, lambda: desk.fault("cancelled"))
+            flatten = desk.account.on_kill == "flatten" or desk.ledger.kill_switch(desk.account.name, name).flatten
+            stop_book(
+                desk.broker, desk.account.name, name, at, flatten=flatten, between=lambda: desk.fault("cancelled")
+            )
         self._stopped = variants
 
     def _complete(self) -> None:
         desk = self._desk
         with desk.ledger.write() as w:
-            for worth in session_worth(desk, self._state):
-                w.record_worth(worth)
+            for worth, held in session_worth(desk, self._state):
+                w.record_worth(worth, held)
+            self._breakers.record_market(w)
+            self._trailing.record(w)
             w.record_risk_event(
                 RiskEvent(
                     desk.close, desk.account.name, "", SESSION_ROUTED, "info", f"session {desk.session} is complete",
@@ -155,8 +166,9 @@ class SessionPlay:
             entries=desk.recorded["entry"],
             exits=desk.recorded["exit"],
             outcomes=dict(Counter(str(state) for state in self._state.states.values())),
-            breaches=tuple(self._breaches),
+            breaches=tuple(self._breakers.breaches),
             differences=tuple(self._differences),
+            left=self._left,
             worth=tuple(desk.ledger.worth(desk.account.name, session=desk.session)),
         )
 

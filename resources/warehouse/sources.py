@@ -178,6 +178,20 @@ SOURCES: Mapping[str, Mapping[str, pl.DataType]] = MappingProxyType(
             "trades": pl.Int64(),
             "pnl": pl.Float64(),
         },
+        # What each bracket held at the close; `exposure` is quantity times last price, positive on either side.
+        "positions": {
+            "account": pl.String(),
+            "variant": pl.String(),
+            "session": pl.Date(),
+            "order_ref": pl.String(),
+            "Symbol": pl.String(),
+            "side": pl.Int8(),
+            "qty": pl.Float64(),
+            "entry_price": pl.Float64(),
+            "last_price": pl.Float64(),
+            "unrealised": pl.Float64(),
+            "exposure": pl.Float64(),
+        },
     }
 )
 

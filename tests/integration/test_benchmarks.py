@@ -16,6 +16,8 @@ from benchmarks.bars.ways import DUCKDB, OURS, PANDAS, READING, WAYS
 from benchmarks.lake.claims import Claim
 from benchmarks.lake.report import as_markdown
 from benchmarks.lake.results import Results
+from benchmarks.orders.kill import stop_once
+from benchmarks.orders.report import as_markdown as orders_as_markdown
 from benchmarks.replay import ways as replay_ways
 from benchmarks.replay.comparison import Measured as Taken
 from benchmarks.replay.comparison import check
@@ -216,3 +218,12 @@ def test_claims_about_the_replay_are_against_vectorbts_fastest_engine() -> None:
     ]
     lines = replay_as_markdown("a machine", tables, claimed).splitlines()
     assert "| vectorbt from_signals, Rust (n=1) | 900.0 ms | 900.0 | 9.0x | 900.0 ms | 200 MB | 7 |" in lines
+
+
+def test_a_loss_cancels_every_order_and_the_page_has_the_rows(tmp_path: Path) -> None:
+    table = orders_as_markdown("about", 5, [stop_once(tmp_path / "round", 5)], 1.0)
+    parts = rows(table)
+    assert set(parts) - {"part", "---"} <= set(rows(PAGE.read_text(encoding="utf-8"))) | {
+        title for title in parts if title.startswith("from the breaching fill")
+    }
+    assert any(title.startswith("from the breaching fill") for title in rows(PAGE.read_text(encoding="utf-8")))

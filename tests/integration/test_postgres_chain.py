@@ -44,6 +44,7 @@ def test_a_session_from_minutes_to_orders_with_everything_kept_in_postgresql(
         ledger = Ledger(server.ledger_url)
         rows = {table: last for table, (last, _) in ledger.heads().items()}
         assert rows["promotion_decisions"] > 0 and rows["order_intents"] > 0 and rows["portfolio_worth"] > 0
+        assert rows["backtest_results"] > 0
         assert ledger.verify() == []
         ledger.close()
         stored = dict(server.query("dagster", "SELECT pipeline_name, count(*) FROM runs GROUP BY 1"))

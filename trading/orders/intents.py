@@ -16,7 +16,7 @@ from trading.instruments import Instrument
 from trading.orders.flatten import FlattenType, flatten_type
 from trading.replay import ReplayConfig
 from trading.sessions import SessionCalendar
-from trading.sizing import quantity
+from trading.sizing import quantity, scaled
 from trading.ticks import Direction, round_to_tick
 
 REF_LENGTH = 16
@@ -176,6 +176,7 @@ def build_intents(
     calendar: SessionCalendar,
     lineage: Lineage,
     closed_pnls: Sequence[float] = (),
+    size_factor: float = 1.0,
 ) -> list[OrderIntent]:
     """Intents of one variant's signals of one session, in order of (setup time, Symbol, long before short).
 
@@ -189,6 +190,7 @@ def build_intents(
         equity: of the book now, for sizing without an equity of its own; currency.
         instruments: by Symbol; None = defaults for every Symbol.
         closed_pnls: of the book's closed trades in order of exit, for Kelly sizing.
+        size_factor: of the breaker of an overheated market, 0 to 1; every quantity is multiplied by it.
 
     Raises:
         ContractViolation: a column is missing, or a signal lies outside of the session.
@@ -248,6 +250,7 @@ def build_intents(
                 instrument=instrument,
                 closed_pnl=closed_pnls,
             )
+            qty = scaled(qty, size_factor, instrument)
             if qty == 0:
                 continue
             key = idempotency_key(account.name, variant.name, variant.strategy_version, symbol, at, side)

@@ -154,6 +154,10 @@ class Broker(Protocol):
         """Make sure that the broker answers; after a BrokerUnavailable this is the way back."""
         ...
 
+    def close(self) -> None:
+        """Give the connection back; orders stay as they are."""
+        ...
+
     def place_bracket(self, intents: Sequence[OrderIntent]) -> list[PlacedOrder]:
         """Place the sides of one setup, which cancel each other, each with its exits, which rest at the broker from the
         first fill on; an order_ref that is there is not placed again.

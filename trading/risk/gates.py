@@ -1,130 +1,31 @@
-"""The pre-trade gates: thirteen pure functions in a fixed order, each leaving what it saw."""
+"""The pre-trade gates: thirteen pure functions in a fixed order, each leaving what it saw.
+
+Comparisons are written so that a figure that is not a number refuses.
+"""
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from trading.accounts import AccountConfig, SpendingWindow
 from trading.orders.intents import OrderIntent
 from trading.promotion.statistics import wilson_lower_bound
+from trading.risk.gate_context import (
+    BookResults,
+    Exposure,
+    Figure,
+    GateContext,
+    GateResult,
+    SentOrder,
+    TokenBucket,
+    TradeCounts,
+)
 
-Figure: TypeAlias = float | int | str | bool | None
-
-
-@dataclass(frozen=True)
-class GateResult:
-    """A gate's answer: ``code`` is ``passed`` or the reason, ``figures`` what it compared."""
-
-    name: str
-    passed: bool
-    code: str
-    figures: Mapping[str, Figure]
-
-
-@dataclass(frozen=True)
-class Exposure:
-    """Money at stake in one order or position of the account: ``notional`` = quantity times price, unsigned."""
-
-    variant: str
-    symbol: str
-    side: int
-    notional: float
-
-
-@dataclass(frozen=True)
-class SentOrder:
-    """An entry order that was sent, whatever became of it."""
-
-    idempotency_key: str
-    side: int
-    entry: float
-    at: dt.datetime
-
-
-@dataclass(frozen=True)
-class TradeCounts:
-    """Entries filled in the session: of the account, of the book, of the book in the intent's Symbol."""
-
-    account: int = 0
-    variant: int = 0
-    symbol: int = 0
-
-
-@dataclass(frozen=True)
-class TokenBucket:
-    """A bucket of ``size`` tokens that refills evenly in ``seconds``; ``left`` as of ``at``."""
-
-    size: int
-    seconds: float
-    left: float
-    at: dt.datetime | None = None
-
-    def left_at(self, at: dt.datetime) -> float:
-        if self.at is None:
-            return self.left
-        return min(float(self.size), self.left + (at - self.at).total_seconds() * self.size / self.seconds)
-
-    def take(self, at: dt.datetime) -> "TokenBucket":
-        """One token less, never under 0."""
-        return TokenBucket(self.size, self.seconds, max(0.0, self.left_at(at) - 1), at)
-
-
-@dataclass(frozen=True)
-class BookResults:
-    """Closed trades of a book: counts, and means as multiples of currency (``mean_loss`` positive), after costs."""
-
-    trades: int = 0
-    wins: int = 0
-    mean_win: float = 0.0
-    mean_loss: float = 0.0
-
-
-@dataclass(frozen=True)
-class GateContext:
-    """What the gates see at one instant.
-
-    Attributes:
-        at: now, UTC.
-        switch_engaged, switch_scope: kill switch for the book; unreadable counts as engaged.
-        reconciled: whether the last comparison of broker and ledger was clean.
-        mode_allowed: whether the account may send in its mode.
-        session_open, session_close: of the session now, UTC.
-        timezone: of the exchange.
-        equity, account_equity: of the book and of all books, currency, open positions marked.
-        sent: entries of the book in the intent's Symbol, of the session.
-        trades: entries filled in the session.
-        buckets: the account's orders per second and per minute.
-        spent: new notional sent so far in each spending window of today, by window.
-        held: open positions of the account.
-        stop_outs: last stop-out per (variant, Symbol).
-        last_price, last_price_at: of the intent's Symbol; None = no price.
-        results: closed trades of the book.
-        costs_pct: round-trip costs, percent of notional.
-    """
-
-    at: dt.datetime
-    switch_engaged: bool
-    switch_scope: str
-    reconciled: bool
-    mode_allowed: bool
-    session_open: dt.datetime
-    session_close: dt.datetime
-    timezone: ZoneInfo
-    equity: float
-    account_equity: float
-    sent: Sequence[SentOrder]
-    trades: TradeCounts
-    buckets: Sequence[TokenBucket]
-    spent: Mapping[SpendingWindow, float]
-    held: Sequence[Exposure]
-    stop_outs: Mapping[tuple[str, str], dt.datetime]
-    last_price: float | None
-    last_price_at: dt.datetime | None
-    results: BookResults = BookResults()
-    costs_pct: float = 0.0
-
+__all__ = [
+    "GATES", "BookResults", "Exposure", "Figure", "Gate", "GateContext", "GateResult", "SentOrder", "TokenBucket",
+    "TradeCounts", "evaluate", "refusal", "windows_at",
+]  # fmt: skip
 
 Gate: TypeAlias = Callable[[OrderIntent, AccountConfig, GateContext], GateResult]
 
@@ -148,7 +49,10 @@ def account_ready(_: OrderIntent, account: AccountConfig, context: GateContext) 
     code = "" if context.mode_allowed else "mode_not_allowed"
     if not code and not context.reconciled:
         code = "not_reconciled"
-    return _result("account", code, mode=account.mode, reconciled=context.reconciled)
+    if not code and context.pauses:
+        code = f"paused_{context.pauses[0]}"
+    pauses = ", ".join(context.pauses) or None
+    return _result("account", code, mode=account.mode, reconciled=context.reconciled, pauses=pauses)
 
 
 def session_open(intent: OrderIntent, _: AccountConfig, context: GateContext) -> GateResult:
@@ -199,72 +103,89 @@ def max_trades(_: OrderIntent, account: AccountConfig, context: GateContext) -> 
     return _result("max_trades", code, account=trades.account, variant=trades.variant, symbol=trades.symbol)
 
 
-def window_at(account: AccountConfig, at: dt.datetime, timezone: ZoneInfo) -> SpendingWindow | None:
-    """The first spending window that holds ``at`` on the exchange's clock."""
+def windows_at(account: AccountConfig, at: dt.datetime, timezone: ZoneInfo) -> list[SpendingWindow]:
+    """The spending windows that hold ``at`` on the exchange's clock."""
     clock = at.astimezone(timezone).strftime("%H:%M")
-    return next((w for w in account.limits.spending_windows if w.start <= clock < w.end), None)
+    return [window for window in account.limits.spending_windows if window.start <= clock < window.end]
 
 
 def spending(intent: OrderIntent, account: AccountConfig, context: GateContext) -> GateResult:
-    window = window_at(account, context.at, context.timezone)
-    if window is None:
+    """Every window that holds the moment must have room; the figures are of the one with the least."""
+    windows = windows_at(account, context.at, context.timezone)
+    if not windows:
         return _result("spending", "", window=None)
-    spent = context.spent.get(window, 0.0)
-    code = "spending" if spent + intent.notional > window.max_notional else ""
-    name = f"{window.start}-{window.end}"
-    return _result("spending", code, window=name, spent=spent, new=intent.notional, limit=window.max_notional)
+    tightest = min(windows, key=lambda window: window.max_notional - context.spent.get(window, 0.0))
+    spent = context.spent.get(tightest, 0.0)
+    code = "" if spent + intent.notional <= tightest.max_notional else "spending"
+    name = f"{tightest.start}-{tightest.end}"
+    return _result("spending", code, window=name, spent=spent, new=intent.notional, limit=tightest.max_notional)
 
 
 def hard_stop(intent: OrderIntent, account: AccountConfig, context: GateContext) -> GateResult:
     limit = account.limits.hard_stop_pct
     risk = _percent(intent.risk, context.equity)
-    code = "hard_stop" if risk is None or risk > limit else ""
+    code = "" if _within(risk, limit) else "hard_stop"
+    if intent.stop != intent.stop:  # not a number: there is none
+        code = "no_stop"
     return _result("hard_stop", code, risk_pct=risk, limit=limit, stop=intent.stop)
 
 
 def expectancy(intent: OrderIntent, account: AccountConfig, context: GateContext) -> GateResult:
+    """Reward and risk at the intent's levels; without a target, the book's own mean win and mean loss."""
     needed, results = account.limits.expectancy_min_trades, context.results
-    if needed is None or results.trades < needed or intent.target is None:
+    if needed is None or results.trades < needed:
         return _result("expectancy", "", trades=results.trades, enforced_from=needed)
-    reward, risk = abs(intent.target - intent.entry), abs(intent.entry - intent.stop)
-    costs = intent.entry * context.costs_pct / 100
+    if intent.target is None:
+        reward, risk, costs = results.mean_win, results.mean_loss, 0.0
+    else:
+        reward, risk = abs(intent.target - intent.entry), abs(intent.entry - intent.stop)
+        costs = intent.entry * context.costs_pct / 100
     share = wilson_lower_bound(results.wins, results.trades) or 0.0
     value = share * (reward - costs) - (1 - share) * (risk + costs)
     return _result(
-        "expectancy", "" if value > 0 else "expectancy", win_rate_lower=share, reward=reward, risk=risk, costs=costs,
-        expectancy=value,
+        "expectancy", "" if value > 0 else "expectancy", trades=results.trades, win_rate_lower=share, reward=reward,
+        risk=risk, costs=costs, expectancy=value,
     )  # fmt: skip
 
 
 def kelly(intent: OrderIntent, account: AccountConfig, context: GateContext) -> GateResult:
+    """With fewer closed trades than ``min_trades`` Kelly's fraction is not known, and the hard stop alone holds."""
     cap, results = account.limits.kelly, context.results
-    if cap is None:
-        return _result("kelly", "", enforced=False)
-    share = results.wins / results.trades if results.trades else 0.0
-    full = 0.0
-    if results.wins:
-        full = share if results.mean_loss == 0 else share - (1 - share) * results.mean_loss / results.mean_win
-    limit = min(cap.max_pct, max(cap.min_pct, 100 * cap.fraction * full))
-    if results.trades and full <= 0:
-        limit = 0.0
+    if cap is None or results.trades < cap.min_trades:
+        needed = None if cap is None else cap.min_trades
+        return _result("kelly", "", trades=results.trades, enforced_from=needed)
+    full = kelly_share(results)
+    limit = min(cap.max_pct, max(cap.min_pct, 100 * cap.fraction * full)) if full > 0 else 0.0
     risk = _percent(intent.risk, context.equity)
-    code = "kelly" if risk is None or risk > limit else ""
+    code = "" if _within(risk, limit) else "kelly"
     return _result("kelly", code, risk_pct=risk, limit=limit, kelly=full, trades=results.trades)
 
 
+def kelly_share(results: BookResults) -> float:
+    """Kelly's fraction of equity to risk, ``W - (1 - W) / R`` with R = mean win / mean loss; 0.0 without wins.
+
+    Kelly, J. L. (1956), A new interpretation of information rate, Bell System Technical Journal 35(4), 917-926.
+    """
+    if not results.wins:
+        return 0.0
+    share = results.wins / results.trades
+    return share if results.mean_loss == 0 else share - (1 - share) * results.mean_loss / results.mean_win
+
+
 def exposure(intent: OrderIntent, account: AccountConfig, context: GateContext) -> GateResult:
-    """The new order counts as filled. Working orders do not count: the broker cuts their fills to buying power."""
-    limits, signed = account.limits, intent.side * intent.notional
-    symbol = abs(sum(e.side * e.notional for e in context.held if e.symbol == intent.symbol) + signed)
-    gross = sum(e.notional for e in context.held) + intent.notional
-    net = abs(sum(e.side * e.notional for e in context.held) + signed)
-    book = sum(e.notional for e in context.held if e.variant == intent.variant) + intent.notional
-    equity = context.account_equity
+    """The new order counts as filled, and so does every working one where that makes it worse.
+
+    Of a setup's two sides one can fill, so the larger counts, and the other side of the new order not at all.
+    """
+    limits, equity = account.limits, context.account_equity
+    pending = [order for order in context.pending if order.oco_id != intent.oco_id]
+    new = Exposure(intent.variant, intent.symbol, intent.side, intent.notional)
+    taken = [*context.held, new]
     figures = {
-        "symbol_pct": _percent(symbol, equity),
-        "gross_pct": _percent(gross, equity),
-        "net_pct": _percent(net, equity),
-        "leverage": book / context.equity if context.equity > 0 else None,
+        "symbol_pct": _percent(_net(_of_symbol(taken, intent), _of_symbol(pending, intent)), equity),
+        "gross_pct": _percent(_gross(taken, pending), equity),
+        "net_pct": _percent(_net(taken, pending), equity),
+        "leverage": _ratio(_gross(_of_variant(taken, intent), _of_variant(pending, intent)), context.equity),
     }
     bounds = {
         "symbol_pct": limits.max_symbol_pct,
@@ -272,20 +193,20 @@ def exposure(intent: OrderIntent, account: AccountConfig, context: GateContext) 
         "net_pct": limits.max_net_pct,
         "leverage": limits.max_leverage,
     }
-    broken = next((name for name, value in figures.items() if value is None or value > bounds[name]), None)
+    broken = next((name for name, value in figures.items() if not _within(value, bounds[name])), None)
     return _result("exposure", f"exposure_{broken}" if broken else "", **figures)
 
 
 def price_sanity(intent: OrderIntent, account: AccountConfig, context: GateContext) -> GateResult:
     limits = account.limits
-    if context.last_price is None or context.last_price_at is None or context.last_price <= 0:
+    if context.last_price is None or context.last_price_at is None or not context.last_price > 0:
         return _result("price", "no_price", entry=intent.entry)
     away = abs(intent.entry - context.last_price) / context.last_price * 100
     age = (context.at - context.last_price_at).total_seconds()
     code = ""
-    if age < 0 or age > limits.max_price_age_seconds:
+    if not 0 <= age <= limits.max_price_age_seconds:
         code = "stale_price"
-    elif away > limits.max_price_deviation_pct:
+    elif not away <= limits.max_price_deviation_pct:
         code = "price_deviation"
     return _result("price", code, entry=intent.entry, last=context.last_price, deviation_pct=away, age_seconds=age)
 
@@ -300,6 +221,43 @@ def _result(name: str, code: str, **figures: Figure) -> GateResult:
     return GateResult(name, not code, code or "passed", figures)
 
 
-def _percent(amount: float, whole: float) -> float | None:
+def _ratio(amount: float, whole: float) -> float | None:
     """None where there is nothing to take a share of, which no limit admits."""
-    return 100 * amount / whole if whole > 0 else None
+    return amount / whole if whole > 0 else None
+
+
+def _percent(amount: float, whole: float) -> float | None:
+    return _ratio(100 * amount, whole)
+
+
+def _within(value: float | None, limit: float) -> bool:
+    return value is not None and value <= limit
+
+
+def _of_symbol(items: Iterable[Exposure], intent: OrderIntent) -> list[Exposure]:
+    return [item for item in items if item.symbol == intent.symbol]
+
+
+def _of_variant(items: Iterable[Exposure], intent: OrderIntent) -> list[Exposure]:
+    return [item for item in items if item.variant == intent.variant]
+
+
+def _gross(taken: Iterable[Exposure], pending: Iterable[Exposure]) -> float:
+    return sum(item.notional for item in taken) + sum(_largest(pending).values())
+
+
+def _net(taken: Iterable[Exposure], pending: Sequence[Exposure]) -> float:
+    """The farthest from 0 that the net can come, whichever of the working orders fill."""
+    net = sum(item.side * item.notional for item in taken)
+    up = sum(_largest(item for item in pending if item.side > 0).values())
+    down = sum(_largest(item for item in pending if item.side < 0).values())
+    return max(abs(net + up), abs(net - down))
+
+
+def _largest(pending: Iterable[Exposure]) -> dict[object, float]:
+    """Largest notional of each setup; an order without ``oco_id`` is one of its own."""
+    largest: dict[object, float] = {}
+    for number, item in enumerate(pending):
+        setup = item.oco_id or number
+        largest[setup] = max(largest.get(setup, 0.0), item.notional)
+    return largest

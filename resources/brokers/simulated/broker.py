@@ -152,12 +152,16 @@ class SimulatedBroker:
             if row.status != "working":
                 return False
             self._cancel_setup(row, at, reason)
+            self._books.save(row.account, row.variant)
         return True
 
     def cancel_all(self, account: str, at: dt.datetime, variant: str | None = None, reason: str = "cancelled") -> int:
         with self._change(account):
             setups = {row.setup_id: row for row in self._store.working(account, variant)}
-            return sum(self._cancel_setup(row, at, reason) for _, row in sorted(setups.items()))
+            count = sum(self._cancel_setup(row, at, reason) for _, row in sorted(setups.items()))
+            for name in sorted({row.variant for row in setups.values()}):
+                self._books.save(account, name)
+            return count
 
     def flatten(
         self,
@@ -332,11 +336,11 @@ class SimulatedBroker:
             self._end_order(self._known(e.order_ref), "cancelled", "buying_power", e.at, e.session)
 
     def _cancel_setup(self, row: OrderRow, at: dt.datetime, reason: str) -> int:
+        """Take a setup out of its book in memory, which the caller saves, and end its orders; how many."""
         if not self._books.load(row.account, row.variant).cancel(row.setup_id):
             raise BrokerError(
                 f"book {row.account}/{row.variant}: order of setup {row.setup_id} is working, the book does not hold it"
             )
-        self._books.save(row.account, row.variant)
         status: OrderStatus = "expired" if reason == "validity_over" else "cancelled"
         return self._end(row.setup_id, status, reason, at, self._session(row.account, row.variant))
 

@@ -3,7 +3,7 @@
 import datetime as dt
 import socket
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 import polars as pl
 
@@ -35,6 +35,7 @@ class RemoteBroker:
         self.address = address
         self._seconds = seconds
         self._socket: socket.socket | None = None
+        self._file: BinaryIO | None = None
 
     def connect(self) -> None:
         """Connect anew."""
@@ -50,9 +51,12 @@ class RemoteBroker:
         self._call("connect")
 
     def close(self) -> None:
+        """Hang up; what was asked for and not answered may have been done."""
+        if self._file is not None:
+            self._file.close()
         if self._socket is not None:
             self._socket.close()
-            self._socket = None
+        self._socket = self._file = None
 
     def place_bracket(self, intents: Sequence[OrderIntent]) -> list[PlacedOrder]:
         placed: list[PlacedOrder] = self._call("place_bracket", intents=list(intents))
@@ -119,7 +123,7 @@ class RemoteBroker:
         return int(self._call("advance", account=account, variant=variant, bars=bars))
 
     def _call(self, call: str, **arguments: Any) -> Any:
-        if self._socket is None:
+        if self._socket is None or self._file is None:
             raise BrokerUnavailable(f"not connected to the broker at {self.address}; connect comes first")
         line = request(call, arguments)
         try:

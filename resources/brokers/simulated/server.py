@@ -29,12 +29,12 @@ def broker_server(
     *,
     executions_per_fill: int = 1,
     exchange: Exchange = exchange,
-) -> socketserver.BaseServer:
+) -> socketserver.TCPServer:
     """A server that listens; ``serve_forever`` serves, a thread and a :class:`SimulatedBroker` to each connection.
 
     Args:
         state_path: see :class:`SimulatedBroker`; all connections see the same broker.
-        address: a socket file that is left over is replaced; port 0 takes a free one, see ``server_address``.
+        address: a socket file that is left over is replaced; port 0 takes a free one, see :func:`listening_at`.
         exchange: tests put a bad connection in its place.
     """
 
@@ -57,6 +57,12 @@ def broker_server(
     address.path.parent.mkdir(parents=True, exist_ok=True)
     address.path.unlink(missing_ok=True)
     return _UnixServer(str(address.path), Handler)
+
+
+def listening_at(server: socketserver.TCPServer) -> BrokerAddress:
+    """Where it can be reached, with the port that it was given."""
+    name = server.socket.getsockname()
+    return BrokerAddress(path=Path(name)) if isinstance(name, str) else BrokerAddress(port=name[1])
 
 
 class _TcpServer(socketserver.ThreadingTCPServer):

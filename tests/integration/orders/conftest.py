@@ -114,8 +114,14 @@ def make_account(variants: list[str], **changes: Any) -> AccountConfig:
             "dedupe_seconds": 0.0,
             "orders_per_minute": 10_000,
             "orders_per_second": 10_000,
+            "expectancy_min_trades": None,
+            "kelly": None,
+            "max_gross_pct": 4000,
+            "max_net_pct": 4000,
+            "max_symbol_pct": 1000,
+            "max_leverage": 40,
         },
-        "breakers": {"daily_loss_pct": 90.0, "drawdown_pct": 90.0},
+        "breakers": {"daily_loss_pct": 90.0, "drawdown_pct": 90.0, "overheat": None},
     }
     return AccountConfig.model_validate(base | changes)
 

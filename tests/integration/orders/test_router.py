@@ -204,7 +204,7 @@ def test_gates_leave_their_figures_in_the_ledger(desk) -> None:
 
 
 def test_a_cooldown_holds_re_entries_back(desk) -> None:
-    with_account(desk, limits={"cooldown_minutes": 30.0, "dedupe_seconds": 0.0})
+    with_account(desk, limits={"cooldown_minutes": 30.0, "dedupe_seconds": 0.0, "kelly": None})
     assert desk.route(FIRST).refused.keys() == {"cooldown"}
 
 
@@ -217,6 +217,19 @@ def test_positions_are_flattened_before_the_close_where_the_account_says_so(desk
     assert max(f.at for f in fills if f.leg == "entry") < close - dt.timedelta(minutes=60)
     assert max(f.at for f in fills) <= close - dt.timedelta(minutes=30)
     assert max(i.valid_from for i in desk.ledger.intents(FIRST, "paper")) <= close - dt.timedelta(minutes=60)
+
+
+def test_a_market_on_close_order_in_time_holds_positions_to_the_close(desk) -> None:
+    with_account(desk, flatten_minutes=30.0, moc_guard_minutes=10.0)
+    close = kit.CALENDAR.close(FIRST)
+    report = desk.route(FIRST)
+    fills = desk.ledger.fills("paper", session=FIRST)
+    assert report.exits == report.entries
+    assert {i.flatten_type for i in desk.ledger.intents(FIRST, "paper")} == {"MOC"}
+    late = [f for f in fills if f.reason == "eod"]
+    assert late and {f.at for f in late} == {
+        close - dt.timedelta(minutes=5)
+    }  # the start of the last bar, as a replay has it
 
 
 def strange(desk, symbol: str):

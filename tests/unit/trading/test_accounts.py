@@ -29,6 +29,9 @@ def test_the_paper_account_of_the_repository_is_valid() -> None:
         ({"limits": {"kelly": {"min_pct": 4, "max_pct": 2}}}, "must not exceed"),
         ({"limits": {"spending_windows": [{"start": "11:00", "end": "10:00", "max_notional": 1}]}}, "before end"),
         ({"reconcile_policy": "hope"}, "reconcile_policy"),
+        ({"name": "U1234567"}, "account number must not stand in a config"),
+        ({"approval_days": 0}, "approval_days"),
+        ({"limits": {"max_batch_risk_pct": 0}}, "max_batch_risk_pct"),
     ],
 )
 def test_a_wrong_setting_is_named(change: dict[str, object], says: str) -> None:

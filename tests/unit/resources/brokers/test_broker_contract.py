@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from resources.brokers.simulated import BrokerAddress, RemoteBroker, SimulatedBroker, broker_server
+from resources.brokers.simulated import BrokerAddress, RemoteBroker, SimulatedBroker, broker_server, listening_at
 from resources.brokers.simulated.executions import parts, shares
 from resources.brokers.simulated.server import exchange
 from trading.errors import ConfigError, DataError
@@ -71,7 +71,7 @@ def over_a_socket(folder: Path, scheme: str, **options):
     server = broker_server(folder / "broker.db", address, **options)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
-    opened = RemoteBroker(BrokerAddress(port=server.server_address[1]) if scheme == "tcp" else address, seconds=20)
+    opened = RemoteBroker(listening_at(server), seconds=20)
     opened.connect()
     try:
         yield opened

@@ -14,7 +14,7 @@ from harness.ledger_records import (
     fill_every_table,
 )  # fmt: skip
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from resources.ledger import (
     Approval,
@@ -186,6 +186,15 @@ def test_a_risk_event_with_a_key_is_recorded_once(ledger: Ledger) -> None:
     event = RiskEvent(OPEN, "paper", "risk1", "orphan_position", "error", "AAA", {"qty": 5.0}, DAY, "k1")
     assert ledger.record_risk_event(event) and not ledger.record_risk_event(event)
     assert ledger.risk_events("paper", "orphan_position", DAY) == [event]
+
+
+def test_the_database_itself_refuses_a_second_intent_of_the_same_key(ledger: Ledger) -> None:
+    ledger.record_intents([an_intent()])
+    with ledger._engine.begin() as c:
+        row = dict(c.execute(METADATA.tables["order_intents"].select()).mappings().one())
+    with pytest.raises(IntegrityError, match=r"idempotency_key|append only"), ledger._engine.begin() as c:
+        c.execute(METADATA.tables["order_intents"].insert(), [row | {"id": 2, "order_ref": "another"}])
+    assert len(ledger.intents(None, "paper")) == 1
 
 
 def test_no_row_of_any_table_can_be_changed_or_removed(ledger: Ledger) -> None:

@@ -13,9 +13,9 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from harness.ledger_records import NOW, a_worth, fill_every_table
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, inspect, text
 
-from resources.ledger import Ledger, LedgerError, LedgerTooNew
+from resources.ledger import Ledger, LedgerError, LedgerTooNew, triggers
 from resources.ledger.migration import NEWEST, REVISIONS
 from resources.ledger.schema import METADATA
 
@@ -118,6 +118,28 @@ def test_a_ledger_that_this_code_does_not_know_is_left_alone(
     with engine.begin() as c:
         assert c.execute(text("SELECT count(*) FROM checkpoints")).scalar() == before
     engine.dispose()
+
+
+def test_an_upgrade_that_is_cut_off_leaves_the_ledger_as_it_was(
+    first_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class PowerCut(Exception):
+        pass
+
+    def cut(*_: object) -> None:
+        raise PowerCut
+
+    with monkeypatch.context() as patched, pytest.raises(PowerCut):
+        patched.setattr(triggers, "protect", cut)  # the last thing that the second revision does
+        Ledger(first_url)
+    engine = create_engine(first_url)
+    found = inspect(engine)
+    assert not found.has_table("alembic_version") and not found.has_table("positions")
+    assert "flatten_at" not in {column["name"] for column in found.get_columns("order_intents")}
+    engine.dispose()
+    ledger = Ledger(first_url)
+    assert ledger.upgraded_from == "0001" and ledger.verify() == []
+    ledger.close()
 
 
 def test_processes_that_open_an_old_ledger_at_once_and_write_make_one_unbroken_chain(first_url: str) -> None:

@@ -12,6 +12,7 @@ from trading.orders import (
     Lineage,
     batch_frame,
     build_intents,
+    flatten_type,
     idempotency_key,
     intents_from_batch,
     legs_csv,
@@ -124,6 +125,83 @@ def test_the_batch_keeps_its_contract_and_comes_back() -> None:
         validate(pl.concat([frame, frame.with_columns(order_ref=pl.col("order_ref") + "x")]), "order_batch")
     with pytest.raises(ContractViolation, match="stop"):
         validate(frame.with_columns(stop=pl.col("entry")), "order_batch")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "rule"),
+    [
+        ("Symbol", "BBB", "oco_setup"),
+        ("valid_to", OPEN + dt.timedelta(hours=1), "oco_setup"),
+        ("side", 1, "oco_sides"),
+        ("flatten_at", OPEN, "flatten"),
+    ],
+)
+def test_the_batch_s_contract_knows_what_belongs_together(column: str, value: object, rule: str) -> None:
+    frame = batch_frame(build(signals(BOTH)))
+    first = pl.int_range(pl.len()) == 1
+    changed = pl.when(first).then(pl.lit(value, frame.schema[column])).otherwise(pl.col(column)).alias(column)
+    levels = (pl.lit(200.0).alias("entry"), pl.lit(199.0).alias("stop"), pl.lit(None, pl.Float64).alias("target"))
+    broken = frame.with_columns(changed, *(levels if column == "side" else ()))
+    with pytest.raises(ContractViolation, match=rule):
+        validate(broken, "order_batch")
+
+
+@pytest.mark.parametrize(
+    ("keep", "change", "rule"),
+    [
+        (pl.col("reason") != "sl", {}, "one_stop"),
+        (pl.col("reason") != "entry", {}, "one_entry"),
+        (pl.lit(True), {"side": pl.lit("BUY")}, "exit_side"),
+        (pl.lit(True), {"price": pl.lit(None, pl.Float64)}, "price"),
+        (pl.lit(True), {"valid_to": pl.lit(None, pl.Datetime("us", "UTC"))}, "gtd"),
+        (pl.lit(True), {"order_ref": pl.lit("r")}, "ref_unique"),
+    ],
+)
+def test_legs_keep_their_contract(keep: pl.Expr, change: dict[str, pl.Expr], rule: str) -> None:
+    legs = validate(legs_frame(build(signals(BOTH))), "order_legs")
+    with pytest.raises(ContractViolation, match=rule):
+        validate(legs.filter(keep).with_columns(**change), "order_legs")
+
+
+CLOSE = OPEN.replace(hour=21, minute=0)
+
+
+@pytest.mark.parametrize(
+    ("minutes_before", "guard", "by"),
+    [(15, 10, "MOC"), (10, 10, "MOC"), (9.99, 10, "MKT"), (5, 15, "MKT"), (15, 0, "MKT"), (0, 0, "MKT")],
+)
+def test_a_market_on_close_order_after_the_cut_off_is_a_market_order(
+    minutes_before: float, guard: float, by: str
+) -> None:
+    assert flatten_type(CLOSE - dt.timedelta(minutes=minutes_before), CLOSE, guard) == by
+
+
+def test_flattening_is_told_ahead_of_an_early_close_and_goes_out_as_a_leg() -> None:
+    friday = dt.date(2023, 11, 24)  # closes at 18:00 UTC
+    at = get_calendar("XNYS").open(friday)
+    account = ACCOUNT.model_copy(update={"flatten_minutes": 15.0, "moc_guard_minutes": 10.0})
+    row = signals(("AAA", at, 100.0, 99.0, 103.0, None, None, None))
+    (intent,) = build(row, account=account, session=friday)
+    assert (intent.flatten_type, intent.flatten_at) == ("MOC", dt.datetime(2023, 11, 24, 17, 45, tzinfo=dt.UTC))
+    assert intent.valid_to == dt.datetime(2023, 11, 24, 17, 50, tzinfo=dt.UTC)
+    last = legs_frame([intent]).row(-1, named=True)
+    assert (last["side"], last["type"], last["price"], last["reason"]) == ("SELL", "MOC", None, "flatten")
+    assert last["valid_from"] == intent.flatten_at and last["oco_id"] == f"{intent.order_ref}-X"
+    assert f"SELL,MOC,{intent.qty},,DAY,2023-11-24T17:45:00" in legs_csv([intent])
+    over_night = replace(Traded(), replay=RISK.model_copy(update={"exit_at_session_end": False}))
+    assert build(row, account=account, session=friday, variant=over_night)[0].flatten_at is None
+
+
+def test_an_account_trades_its_own_currency_alone() -> None:
+    euros = {"AAA": Instrument(symbol="AAA", currency="EUR")}
+    with pytest.raises(ConfigError, match=r"account paper: its currency is USD, AAA trades in EUR"):
+        build(signals(BOTH), instruments=euros)
+    assert len(build(signals(BOTH), instruments=euros, account=ACCOUNT.model_copy(update={"currency": "EUR"}))) == 2
+
+
+def test_a_batch_of_before_flattening_was_told_still_reads() -> None:
+    intents = build(signals(BOTH))
+    assert intents_from_batch(batch_frame(intents).drop("flatten_at", "flatten_type")) == intents
 
 
 def test_legs_are_a_row_each() -> None:

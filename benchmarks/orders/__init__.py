@@ -1,0 +1,1 @@
+"""How long it takes from a fill that breaks a limit until the last open order is cancelled."""
