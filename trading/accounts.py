@@ -5,11 +5,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from trading.ibkr_account import IbkrAccount
+
 _ACCOUNT_NUMBER = (
     r"(?i)(DU|DF|U|F|I)?\d{5,}"  # as Interactive Brokers writes them, paper ones with a D; or digits alone
 )
-
-from trading.ibkr_account import IbkrAccount
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,63}$"
 

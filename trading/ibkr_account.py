@@ -52,6 +52,7 @@ class IbkrAccount(BaseModel):
             mounted file that has it.
         contract, contracts: what Symbols are at Interactive Brokers; the latter by Symbol.
         entry_limit_ticks: worst price of an entry beyond its stop, in ticks (a stop-limit order); None = a plain stop.
+        calendar: by which executions belong to sessions.
         restart: the gateway's nightly restart.
         answer_seconds: within which TWS must answer.
     """
@@ -65,6 +66,7 @@ class IbkrAccount(BaseModel):
     contract: ContractSpec = ContractSpec()
     contracts: dict[str, ContractSpec] = Field(default_factory=dict)
     entry_limit_ticks: Annotated[int, Field(ge=0)] | None = None
+    calendar: Annotated[str, Field(min_length=1)] = "XNYS"
     restart: RestartWindow | None = None
     answer_seconds: Annotated[float, Field(gt=0, le=120)] = 10.0
 

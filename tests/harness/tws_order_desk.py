@@ -113,7 +113,7 @@ class OrderDesk:
             if order is None:
                 self._say(
                     client_id,
-                    [messages.error(order_id, 10147, f"OrderId {order_id} that needs to be cancelled is not found.")],
+                    [messages.error(order_id, 10147, f"OrderId {order_id} to be cancelled is not found.")],
                 )
             elif order.status in _OUTLIVES:
                 text = f"OrderId {order_id} that needs to be cancelled can not be cancelled, state: {order.status}."

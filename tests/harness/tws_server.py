@@ -114,7 +114,7 @@ class Tws:
     def _within(self, asked: HistoricalRequest, bars: Sequence[Bar], end: dt.datetime) -> list[Bar]:
         count, unit = asked.duration.split()
         daily = asked.bar_size == "1 day"
-        assert daily or asked.bar_size == "1 min"
+        assert daily or asked.bar_size in ("1 min", "5 secs")
         before = [bar for bar in bars if bar.start < end]
         if asked.use_rth and not daily:
             before = _regular(before)

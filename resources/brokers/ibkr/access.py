@@ -8,10 +8,10 @@ from pathlib import Path
 from trading.accounts import AccountConfig
 from trading.errors import ConfigError
 from trading.ibkr_account import IbkrAccount
+from trading.live import ALLOW_LIVE, environment_refusal
 
 LIVE_PORTS = frozenset({7496, 4001})
 PAPER_PORTS = frozenset({7497, 4002})
-ALLOW_LIVE = "TRADING_ALLOW_LIVE"
 _NUMBER = re.compile(r"^[A-Z]{1,3}\d{4,9}$")
 
 
@@ -33,15 +33,13 @@ class Access:
 
         Raises:
             AccountRefused: either is missing or malformed; or a live account or port while the mode is paper, or the
-                reverse; or ``TRADING_ALLOW_LIVE`` does not name the live account.
+                reverse; or ``TRADING_ALLOW_LIVE`` does not allow the account.
         """
         where = f"account {account.name}"
         number = _secret(settings.account_env, env, where)
         port = _secret(settings.port_env, env, where)
         if not _NUMBER.match(number):
-            raise AccountRefused(
-                f"{where}: {settings.account_env} is no account number; it is one to three letters and digits, for paper trading DU..."
-            )
+            raise AccountRefused(f"{where}: {settings.account_env} is no account number, such as DU and seven digits")
         if not port.isdigit() or not 0 < int(port) < 65536:
             raise AccountRefused(f"{where}: {settings.port_env} must be a port, such as 4002")
         access = cls(number, int(port), account.mode)
@@ -59,8 +57,9 @@ class Access:
             )
         if account.mode == "live" and is_paper(number):
             raise AccountRefused(f"{where}: mode is live and {settings.account_env} is a paper account")
-        if account.mode == "live" and env.get(ALLOW_LIVE) != number:
-            raise AccountRefused(f"{where}: mode is live and {ALLOW_LIVE} does not name its account; nothing is sent")
+        forbidden = environment_refusal(account, env.get(ALLOW_LIVE)) if account.mode == "live" else None
+        if forbidden is not None:
+            raise AccountRefused(f"{forbidden}; nothing is sent")
         return access
 
     def check_login(self, numbers: list[str]) -> None:

@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 Show = Literal["TRADES", "AGGTRADES", "MIDPOINT", "BID", "ASK", "BID_ASK"]
 """What bars are made of. ADJUSTED_LAST is not among them: it cannot be asked for up to a day in the past."""
 
-BarSize = Literal["1 min", "1 day"]
+BarSize = Literal["1 min", "1 day", "5 secs"]
 
 _HISTORICAL = 162
 _NO_SECURITY = 200

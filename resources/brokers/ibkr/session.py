@@ -15,8 +15,8 @@ _LOST = (1100, 2110)
 _RESTORED = (1101, 1102)
 
 # Types of the messages that read data or manage the connection: contract details, historical data and its cancelling,
-# current time, account summary (the library asks for it after an outage), start, head time stamp.
-_READING = frozenset({9, 20, 25, 49, 62, 63, 71, 87, 90})
+# current time, live bars, account summary (the library asks for it after an outage), start, head time stamp, ticks.
+_READING = frozenset({9, 20, 25, 49, 50, 51, 62, 63, 71, 87, 90, 97, 98})
 
 
 @dataclass(frozen=True)
