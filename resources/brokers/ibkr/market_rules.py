@@ -11,6 +11,8 @@ from resources.brokers.ibkr.history import Contract, one_contract
 from resources.brokers.ibkr.library import library
 from trading.ticks import Direction, exact, round_to_tick
 
+_NO_SECURITY = 200
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -64,7 +66,12 @@ async def qualify(ib: Any, spec: ContractSpec) -> Tradable:
     Raises:
         ContractRefused: there is none, or more than one; the message names them.
     """
-    listed = await ib.reqContractDetailsAsync(library().Contract(**spec.fields()))
+    try:
+        listed = await ib.reqContractDetailsAsync(library().Contract(**spec.fields()))
+    except library().RequestError as error:
+        if error.code != _NO_SECURITY:
+            raise
+        listed = []
     contract = one_contract(spec, [details.contract for details in listed])
     details = listed[0]
     steps = [(Decimal(0), _decimal(details.minTick, Decimal("0.01")))]
