@@ -62,7 +62,11 @@ def as_markdown(paced: Sequence[float], at_once: Sequence[float]) -> str:
         "|---|---|---|---|",
     ]
     for says, values in (
-        ("each committed when the API's rate lets it go, limit 50 ms: " + ("met" if p99(paced) < 50 else "**not met**"), paced),
+        (
+            "each committed when the API's rate lets it go, limit 50 ms: "
+            + ("met" if p99(paced) < 50 else "**not met**"),
+            paced,
+        ),
         (f"all committed at once; the API's rate alone makes the last one wait {floor - 1:.1f} s or more", at_once),
     ):
         ordered = sorted(values)

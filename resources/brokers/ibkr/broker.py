@@ -467,8 +467,6 @@ class IbkrBroker:
             status = "filled"
         elif not self._entries(order_ref):
             status, reason = "cancelled", "not_at_broker"
-        if sent.ended and filled >= sent.qty:
-            status = "filled"
         return PlacedOrder(
             order_ref, sent.account, sent.variant, sent.symbol, sent.side, sent.wished, status, filled, reason,
             entry=sent.entry if status == "working" else None, **self._exit_fields(order_ref),

@@ -6,10 +6,13 @@ status of an order through later listings. What counts here is what TWS said las
 
 import asyncio
 import datetime as dt
+import logging
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from resources.brokers.ibkr.library import library
+
+_log = logging.getLogger(__name__)
 
 Key = tuple[int, int] | int
 """(client id, order id), or the permanent id of an order that no API client placed."""
@@ -129,12 +132,18 @@ class Said:
             fills = await self.ib.reqExecutionsAsync(asked)
             mine = [fill for fill in fills if fill.execution.acctNumber == self.account]
             ids = {fill.execution.execId for fill in mine}
-            await self._until(lambda: ids <= self.fees.keys(), _FEE_SECONDS)
+            if not await self._until(lambda: ids <= self.fees.keys(), _FEE_SECONDS):
+                for execution_id in sorted(ids - self.fees.keys()):
+                    _log.warning("ibkr: execution %s has no commission report; its fee is booked as 0", execution_id)
         found: dict[str, FillSaid] = {}
         for fill in mine:
             said = self._fill(fill)
-            if said.execution_id in found:
+            if said.execution_id in found and said.execution_id not in self.corrected:
                 self.corrected.add(said.execution_id)
+                _log.error(
+                    "ibkr: execution %s was corrected to %g at %g; what was booked stays, see the account statement",
+                    said.execution_id, said.qty, said.price,
+                )  # fmt: skip
             found.setdefault(said.execution_id, said)
         return list(found.values())
 
@@ -200,7 +209,8 @@ class Said:
     def _completed_order(self, contract: Any, order: Any, state: Any) -> None:
         if order.account not in ("", self.account):
             return
-        said = _order(order.permId, contract, order, state.status, state.completedStatus)
+        status = state.status if state.status in _ENDED else "Cancelled"  # whatever it was called, it is over
+        said = _order(order.permId, contract, order, status, state.completedStatus)
         filled = 0.0 if order.filledQuantity > _UNSET else order.filledQuantity
         self.orders[order.permId] = replace(said, filled=filled, qty=max(said.qty, filled))
         self._news.set()

@@ -7,6 +7,8 @@ import pytest
 from harness.ibkr_gateway import AAA, DAY, Gateway, account, gateway, intent
 from harness.tws_order_desk import Refuse
 
+from resources.configurable import BrokerResource
+from trading.errors import ConfigError
 from trading.ports.broker import BrokerError, UnknownOrder
 
 
@@ -228,3 +230,24 @@ def test_ambiguity_is_refused_before_an_order_is_sent(tws: Gateway) -> None:
     asked = len(tws.tws.looked_up)
     named.place_bracket([intent(1, 1)])
     assert len(tws.tws.looked_up) == asked
+
+
+def test_less_than_the_smallest_order_is_rejected_and_not_sent(tws: Gateway) -> None:
+    broker = tws.broker()
+    (placed,) = broker.place_bracket([intent(1, qty=0.00001)])
+    assert (placed.status, placed.reason) == ("rejected", "below_smallest_order") and tws.desk.orders == []
+    assert [e.kind for e in broker.events("desk")] == ["rejected"]
+
+
+def test_no_more_messages_in_a_second_than_the_gateway_takes(tws: Gateway) -> None:
+    broker = tws.broker()
+    for number in range(20):
+        broker.place_bracket([intent(1, number)])
+    times = tws.desk.placed_at
+    assert len(times) == 60 and len({o.ref for o in tws.desk.orders if o.live}) == 60
+    assert max(sum(1 for other in times if at <= other < at + 0.95) for at in times) <= 50
+
+
+def test_past_sessions_are_not_played_to_the_real_market(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="follows the real market"):
+        BrokerResource(state_dir=str(tmp_path)).open_fed(account())
