@@ -8,15 +8,16 @@ from types import MappingProxyType
 from typing import Any
 
 from resources.brokers.ibkr.access import Access
-from resources.brokers.ibkr.books import MANUAL, Holding, as_the_broker_holds, holdings
-from resources.brokers.ibkr.brackets import STOP, TARGET, closing_order, exit_levels, exit_orders, leg_ref, ref_and_leg
+from resources.brokers.ibkr.books import MANUAL, Holding, holdings
+from resources.brokers.ibkr.brackets import STOP, closing_order, exit_levels, exit_orders, leg_ref, ref_and_leg
 from resources.brokers.ibkr.intake import end_of, executions_of
 from resources.brokers.ibkr.journal import Journal, Sent
 from resources.brokers.ibkr.library import library
 from resources.brokers.ibkr.market_rules import Tradable, qualify
-from resources.brokers.ibkr.said import Held, OrderSaid, Said
+from resources.brokers.ibkr.said import OrderSaid, Said
 from resources.brokers.ibkr.sending import Outgoing, outgoing, prepare, send_brackets
 from resources.brokers.ibkr.session import Address
+from resources.brokers.ibkr.standing import Standing
 from resources.brokers.ibkr.trading_link import TradingLink
 from trading.accounts import AccountConfig
 from trading.ibkr_contracts import ContractSpec
@@ -28,13 +29,10 @@ from trading.ports.broker import (
     BrokerEvent,
     BrokerPosition,
     BrokerUnavailable,
-    OrderStatus,
     PlacedOrder,
     UnknownOrder,
 )
 from trading.sessions import SessionCalendar
-
-_STATUS: Mapping[str, OrderStatus] = {"cancelled": "cancelled", "rejected": "rejected", "expired": "expired"}
 
 
 class IbkrBroker:
@@ -70,6 +68,7 @@ class IbkrBroker:
             Address(self._settings.host, access.port, self._settings.client_id), access, self._seconds
         )
         self._tradables: dict[ContractSpec, Tradable] = {}
+        self._standing = Standing(account.name, journal)
         self._lock = threading.RLock()
 
     # -- the connection --
@@ -104,15 +103,17 @@ class IbkrBroker:
             new = [intent for intent in out if not self._is_there(intent.order_ref)]
             if new:
                 self._send(new)
-            return [self._placed(ref) for ref in [intent.order_ref for intent in out]]
+            return [self._standing.placed(ref) for ref in [intent.order_ref for intent in out]]
 
     def find(self, order_ref: str) -> PlacedOrder | None:
         with self._lock:
             self._sync()
             sent = self._journal.sent(order_ref)
             if sent is not None and (sent.acknowledged or sent.ended):
-                return self._placed(order_ref)
-            return next((o for o in self._strangers() if o.order_ref == order_ref), None) or self._orphan(order_ref)
+                return self._standing.placed(order_ref)
+            return next(
+                (o for o in self._standing.strangers() if o.order_ref == order_ref), None
+            ) or self._standing.orphan(order_ref)
 
     def protect(self, order_ref: str, stop: float, target: float | None, at: dt.datetime) -> PlacedOrder:
         """See :class:`trading.ports.broker.Broker`. Levels go to the contract's grid, away from the trader; what is left of
@@ -120,12 +121,12 @@ class IbkrBroker:
         """
         with self._lock:
             self._sync()
-            if self._journal.sent(order_ref) is None and self._orphan(order_ref) is None:
+            if self._journal.sent(order_ref) is None and self._standing.orphan(order_ref) is None:
                 raise UnknownOrder(f"there is no order {order_ref}")
-            self._cancel([o for o in self._live(order_ref) if ref_and_leg(o.ref)[1] == ""])
-            self._cancel(self._exits(order_ref))
+            self._cancel([o for o in self._standing.live(order_ref) if ref_and_leg(o.ref)[1] == ""])
+            self._cancel(self._standing.exits(order_ref))
             self._sync()
-            held = self._holding(order_ref)
+            held = self._standing.holding(order_ref)
             if held is None:
                 raise BrokerError(f"order {order_ref} has no open position to protect")
             tradable = self._tradable(held.symbol, held.con_id)
@@ -142,14 +143,14 @@ class IbkrBroker:
             self._sync()
             sent = self._journal.sent(order_ref)
             if sent is None:
-                stranger = next((o for o in self._strangers() if o.order_ref == order_ref), None)
+                stranger = self._standing.stranger(order_ref)
                 if stranger is None:
                     raise UnknownOrder(f"there is no order {order_ref}")
                 raise BrokerError(
                     f"order {order_ref} was not sent by this client, which cannot cancel it: cancel it in TWS"
                 )
             setup = [s for s in self._journal.all_sent(self._account.name) if s.oco_id == sent.oco_id]
-            working = [order for s in setup for order in self._entries(s.order_ref)]
+            working = [order for s in setup for order in self._standing.entries(s.order_ref)]
             mine = any(ref_and_leg(order.ref)[0] == order_ref for order in working)
             for s in setup:
                 self._journal.note_reason(s.order_ref, reason)
@@ -157,14 +158,14 @@ class IbkrBroker:
             self._sync()
             for s in setup:
                 self._fit_exits(s)
-            return mine and self._placed(order_ref).status == "cancelled"
+            return mine and self._standing.placed(order_ref).status == "cancelled"
 
     def cancel_all(self, account: str, at: dt.datetime, variant: str | None = None, reason: str = "cancelled") -> int:  # noqa: ARG002 - as above
         with self._lock:
             self._check(account)
             self._sync()
             sent = [s for s in self._journal.all_sent(account) if variant in (None, s.variant)]
-            working = {s.order_ref: self._entries(s.order_ref) for s in sent}
+            working = {s.order_ref: self._standing.entries(s.order_ref) for s in sent}
             for ref, orders in working.items():
                 if orders:
                     self._journal.note_reason(ref, reason)
@@ -191,16 +192,16 @@ class IbkrBroker:
             self._sync()
             at_close = reason == "eod" and self._flatten_type(at) == "MOC"
             before = len(self._journal.executions(account))
-            for found in self._holdings():
+            for found in self._standing.holdings():
                 if variant not in (None, found.variant) or order_ref not in (None, found.order_ref):
                     continue
-                if any(o.ref == leg_ref(found.order_ref, reason) for o in self._live(found.order_ref)):
+                if any(o.ref == leg_ref(found.order_ref, reason) for o in self._standing.live(found.order_ref)):
                     continue  # on its way already
                 held: Holding | None = found
                 if not at_close:
-                    self._cancel([*self._entries(found.order_ref), *self._exits(found.order_ref)])
+                    self._cancel([*self._standing.entries(found.order_ref), *self._standing.exits(found.order_ref)])
                     self._sync()
-                    held = self._holding(found.order_ref)
+                    held = self._standing.holding(found.order_ref)
                 if held is None:
                     continue  # an exit was faster
                 order = closing_order(
@@ -216,14 +217,14 @@ class IbkrBroker:
         with self._lock:
             self._check(account)
             self._sync()
-            held = {holding.order_ref for holding in self._holdings()}
+            held = {holding.order_ref for holding in self._standing.holdings()}
             mine = [
-                self._placed(sent.order_ref)
+                self._standing.placed(sent.order_ref)
                 for sent in self._journal.all_sent(account)
-                if sent.order_ref in held or self._entries(sent.order_ref)
+                if sent.order_ref in held or self._standing.entries(sent.order_ref)
             ]
-            orphans = [self._orphan(ref) for ref in sorted(held) if ref.startswith(MANUAL)]
-            return [*mine, *self._strangers(), *(order for order in orphans if order is not None)]
+            orphans = [self._standing.orphan(ref) for ref in sorted(held) if ref.startswith(MANUAL)]
+            return [*mine, *self._standing.strangers(), *(order for order in orphans if order is not None)]
 
     def positions(self, account: str) -> list[BrokerPosition]:
         with self._lock:
@@ -235,7 +236,7 @@ class IbkrBroker:
                     account, h.variant, h.order_ref, h.symbol, h.side, h.qty, h.price, marks.get(h.con_id, h.price),
                     h.side * h.qty * (marks.get(h.con_id, h.price) - h.price),
                 )
-                for h in self._holdings()
+                for h in self._standing.holdings()
             ]  # fmt: skip
 
     def executions(self, account: str, since: int = 0) -> list[BrokerEvent]:
@@ -286,33 +287,27 @@ class IbkrBroker:
             fills = await said.list_fills()
             return fills, await said.list_positions(), dict(said.orders)
 
-        fills, self._at_broker, self._orders = self._link.call(ask, self._seconds + 5)
+        fills, self._standing.at_broker, self._standing.orders = self._link.call(ask, self._seconds + 5)
         name = self._account.name
         sent = self._journal.all_sent(name)
-        seen = {ref_and_leg(order.ref)[0] for order in self._orders.values()} | {ref_and_leg(f.ref)[0] for f in fills}
+        seen = {ref_and_leg(order.ref)[0] for order in self._standing.orders.values()} | {
+            ref_and_leg(f.ref)[0] for f in fills
+        }
         self._journal.acknowledge([s.order_ref for s in sent if not s.acknowledged and s.order_ref in seen])
         known = {s.order_ref for s in sent}
         self._journal.record_fills(name, executions_of(fills, known, self._calendar))
-        filled = self._filled()
+        filled = self._standing.filled()
         for order in self._journal.all_sent(name):
-            end = end_of(order, self._orders.values(), filled, sent, refused, self._clock())
+            end = end_of(order, self._standing.orders.values(), filled, sent, refused, self._clock())
             if end is not None:
                 now = self._clock()
                 self._journal.end(order, *end, now, _date(now, self._calendar), filled.get(order.order_ref, 0.0))
-
-    def _filled(self) -> dict[str, float]:
-        filled: dict[str, float] = {}
-        for execution in self._journal.executions(self._account.name):
-            if execution.event.kind == "fill" and execution.event.leg == "entry":
-                ref = execution.event.order_ref
-                filled[ref] = filled.get(ref, 0.0) + execution.event.qty
-        return filled
 
     def _is_there(self, order_ref: str) -> bool:
         """Whether the broker has or had it. One in doubt is asked for, twice; staged legs of it are cleaned away."""
         sent = self._journal.sent(order_ref)
         if sent is None:
-            return any(order.ref == order_ref for order in self._orders.values())
+            return any(order.ref == order_ref for order in self._standing.orders.values())
         if sent.acknowledged or sent.ended:
             return True
         self._sync()
@@ -350,7 +345,7 @@ class IbkrBroker:
                 self._journal.end(out.sent, "rejected", "below_smallest_order", self._clock(), out.intent.session, 0.0)
         going = [out for out in ready if out.sent.qty]
         outcome = self._link.call(lambda ib, said: send_brackets(ib, said, going, self._seconds), 3 * self._seconds + 5)
-        self._orders = outcome.orders
+        self._standing.orders = outcome.orders
         self._journal.acknowledge(list(outcome.acknowledged))
         if outcome.refused:
             self._sync(outcome.refused)
@@ -368,7 +363,7 @@ class IbkrBroker:
     def _tradable(self, symbol: str, con_id: int = 0) -> Tradable:
         """Asked for once; of what the account's settings do not name, by its number."""
         spec = self._settings.spec(symbol)
-        if con_id and symbol not in self._names().values():
+        if con_id and symbol not in self._standing.names().values():
             spec = ContractSpec(con_id=con_id, exchange="SMART")
         if spec not in self._tradables:
             self._tradables[spec] = self._link.call(lambda ib, _: qualify(ib, spec))
@@ -393,7 +388,7 @@ class IbkrBroker:
 
         answered, refused = self._link.call(submit, 2 * self._seconds + 2)
         self._sync()
-        live = {order.key for order in self._orders.values() if not order.ended}
+        live = {order.key for order in self._standing.orders.values() if not order.ended}
         for order_id, (code, text) in refused.items():
             if (self._settings.client_id, order_id) not in live:
                 raise BrokerError(f"Interactive Brokers refuses the order: {text} (message code {code})")
@@ -424,91 +419,12 @@ class IbkrBroker:
 
     def _fit_exits(self, sent: Sent) -> None:
         """After the rest of a partly filled entry was cancelled: exits for what is held, no more and no less."""
-        held = self._holding(sent.order_ref)
+        held = self._standing.holding(sent.order_ref)
         if held is None:
             return
-        stops = [order for order in self._exits(sent.order_ref) if ref_and_leg(order.ref)[1] == STOP]
+        stops = [order for order in self._standing.exits(sent.order_ref) if ref_and_leg(order.ref)[1] == STOP]
         if sum(order.remaining for order in stops) != held.qty:
             self.protect(sent.order_ref, sent.stop, sent.target, self._clock())
-
-    def _live(self, order_ref: str) -> list[OrderSaid]:
-        return [o for o in self._orders.values() if not o.ended and ref_and_leg(o.ref)[0] == order_ref]
-
-    def _entries(self, order_ref: str) -> list[OrderSaid]:
-        return [order for order in self._live(order_ref) if order.ref == order_ref]
-
-    def _exits(self, order_ref: str) -> list[OrderSaid]:
-        return [order for order in self._live(order_ref) if order.ref != order_ref]
-
-    def _names(self) -> dict[int, str]:
-        return {sent.con_id: sent.symbol for sent in self._journal.all_sent(self._account.name)}
-
-    def _holdings(self) -> list[Holding]:
-        name = self._account.name
-        found = holdings(self._journal.all_sent(name), self._journal.executions(name))
-        return as_the_broker_holds(found, self._at_broker, self._names())
-
-    def _holding(self, order_ref: str) -> Holding | None:
-        return next((holding for holding in self._holdings() if holding.order_ref == order_ref), None)
-
-    def _placed(self, order_ref: str) -> PlacedOrder:
-        sent = self._journal.sent(order_ref)
-        if sent is None:
-            found = next((o for o in self._strangers() if o.order_ref == order_ref), None)
-            if found is None:
-                raise UnknownOrder(f"there is no order {order_ref}")
-            return found
-        filled = self._filled().get(order_ref, 0.0)
-        status: OrderStatus = "working"
-        reason = sent.reason if sent.ended else ""
-        if sent.ended in _STATUS:
-            status = _STATUS[sent.ended]
-        elif filled >= sent.qty:
-            status = "filled"
-        elif not self._entries(order_ref):
-            status, reason = "cancelled", "not_at_broker"
-        return PlacedOrder(
-            order_ref, sent.account, sent.variant, sent.symbol, sent.side, sent.wished, status, filled, reason,
-            entry=sent.entry if status == "working" else None, **self._exit_fields(order_ref),
-        )  # fmt: skip
-
-    def _exit_fields(self, order_ref: str) -> dict[str, Any]:
-        held = self._holding(order_ref)
-        most = held.qty if held is not None else 0.0
-        resting = self._exits(order_ref)
-        stops = [order for order in resting if ref_and_leg(order.ref)[1] == STOP]
-        targets = [order for order in resting if ref_and_leg(order.ref)[1] == TARGET]
-        return {
-            "stop": stops[0].stop if stops else None,
-            "stop_qty": min(most, sum(order.remaining for order in stops)),
-            "target": targets[0].limit if targets else None,
-            "target_qty": min(most, sum(order.remaining for order in targets)),
-        }
-
-    def _strangers(self) -> list[PlacedOrder]:
-        """Working orders that the journal does not know: by hand, of another program, or of a journal that was lost."""
-        known = {sent.order_ref for sent in self._journal.all_sent(self._account.name)}
-        names = self._names()
-        held = {holding.order_ref for holding in self._holdings()}
-        return [
-            PlacedOrder(
-                order.ref or f"{MANUAL}{order.key if isinstance(order.key, int) else '-'.join(map(str, order.key))}",
-                self._account.name, "", names.get(order.con_id, order.symbol), order.side, order.qty, "working",
-                order.filled, "not sent by the platform", entry=order.stop if order.stop is not None else order.limit,
-            )
-            for order in self._orders.values()
-            if not order.ended and ref_and_leg(order.ref)[0] not in known | held
-        ]  # fmt: skip
-
-    def _orphan(self, order_ref: str) -> PlacedOrder | None:
-        """A position of unknown origin, as the order that would have opened it."""
-        held = self._holding(order_ref) if order_ref.startswith(MANUAL) else None
-        if held is None:
-            return None
-        return PlacedOrder(
-            order_ref, self._account.name, "", held.symbol, held.side, held.qty, "filled", held.qty,
-            "not sent by the platform", **self._exit_fields(order_ref),
-        )  # fmt: skip
 
     def _marks(self) -> dict[int, float]:
         """TWS's own prices of what is held, by contract."""
@@ -537,9 +453,6 @@ class IbkrBroker:
     def _check(self, account: str) -> None:
         if account != self._account.name:
             raise BrokerError(f"this is the broker of account {self._account.name}, not of {account}")
-
-    _at_broker: list[Held]
-    _orders: Mapping[Any, OrderSaid]
 
 
 def _date(at: dt.datetime, calendar: SessionCalendar) -> dt.date:
