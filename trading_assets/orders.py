@@ -11,6 +11,7 @@ import dagster as dg
 import polars as pl
 
 from resources.configurable import AlertsResource, BrokerResource, ClockResource, LakeResource, LedgerResource
+from resources.logs import json_log_file
 from trading.errors import ConfigError, OrderError, TradingError
 from trading.live import ALLOW_LIVE, environment_refusal
 from trading_assets.adjusted import Actions
@@ -121,6 +122,7 @@ def order_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition) -
         link = f"{alerts.ui_url}/runs/{context.run.run_id}"
         desk = TradingDesk(settings, publisher, ledger.open(), brokers, alerts.open(), link)
         stopped: dict[str, str] = {}
+        order_log = settings.home / "logs" / "orders.jsonl"
         for key in sorted(context.partition_keys, key=lambda found: (session_of(found), found)):
             account, session = dimension_of(key, "account"), dt.date.fromisoformat(session_of(key))
             for name in selected:
@@ -128,7 +130,9 @@ def order_assets(settings: Settings, partitions: dg.MultiPartitionsDefinition) -
                     recorders[name].record(key, Skipped(stopped[account]))
                     continue
                 try:
-                    recorders[name].record(key, desk.steps[name](account, session))
+                    with json_log_file(order_log, fields={"run_id": context.run.run_id}):
+                        outcome = desk.steps[name](account, session)
+                    recorders[name].record(key, outcome)
                 except Exception as error:  # whatever is wrong with one account, the others trade on
                     if not isinstance(error, TradingError):
                         context.log.exception(f"{name} {key}")

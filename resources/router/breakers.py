@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from resources.ledger import LedgerWriter
+from resources.ledger import LedgerWriter, RiskEvent
 from resources.market_heat import HeatRecord
 from resources.router.desk import Desk
 from resources.session_state import SessionState
@@ -61,6 +61,17 @@ class Breakers:
         age = (at - self._ends[known - 1]).total_seconds() if known else None
         factor = self._heat.factor_after(self._bars.filter(pl.col("_end") <= at))
         return pauses(replace(self._health(), data_age_seconds=age, size_factor=factor), limits)
+
+    def record_pauses(self, w: LedgerWriter, found: Sequence[Pause], at: dt.datetime) -> None:
+        """Each reason to pause is on record once a session."""
+        account, session = self._desk.account.name, self._desk.session
+        for pause in found:
+            w.record_risk_event(
+                RiskEvent(
+                    at, account, "", f"paused_{pause.name}", "warning", f"new entries are paused: {pause.says}",
+                    {"figure": pause.figure, "limit": pause.limit}, session, f"paused:{account}:{session}:{pause.name}",
+                )
+            )  # fmt: skip
 
     def record_market(self, w: LedgerWriter) -> None:
         """The session's own heat, for the sessions after it."""

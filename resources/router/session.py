@@ -95,15 +95,16 @@ class SessionPlay:
         desk, account, due = self._desk, self._desk.account, time.perf_counter()
         if at - self._reconciled_at >= dt.timedelta(seconds=account.reconcile_seconds):
             self._reconcile(at)
-        pauses = [pause.name for pause in self._breakers.pauses(at)] if intents else []
+        pauses = self._breakers.pauses(at) if intents else []
         with desk.ledger.write() as w:
             self._intake.take_in(w)
             values = desk.broker.account_values(account.name)
             self._breakers.engage(w, values, at)
+            self._breakers.record_pauses(w, pauses, at)
             switches = w.kill_switches(account.name, desk.variants)
             to_send = self._sender.admit(
                 w, intents, at, switches=switches, values=values, prices=prices, reconciled=self._clean,
-                pauses=pauses,
+                pauses=[pause.name for pause in pauses],
             )  # fmt: skip
         desk.fault("step_committed")
         self._enforce({name for name, switch in switches.items() if switch.engaged}, at)

@@ -165,8 +165,8 @@ def serve(folder: Path, seed: int, lossy: bool) -> None:
     broker_server(folder / "broker.db", address, executions_per_fill=3, exchange=bad).serve_forever(poll_interval=5)
 
 
-def route(folder: Path, kill_at: int, kind: str = "", number: int = 0) -> None:
-    """Both sessions; killed at the point ``kill_at`` (0 = never), or at the ``number``-th one of ``kind``."""
+def route(folder: Path, kill_at: int, kind: str = "") -> None:
+    """Both sessions; killed at the point ``kill_at`` (0 = never), or at the first one of ``kind``."""
     from resources.brokers.simulated import BrokerAddress, RemoteBroker
     from resources.ledger import Ledger
     from resources.router import Router
@@ -175,7 +175,7 @@ def route(folder: Path, kill_at: int, kind: str = "", number: int = 0) -> None:
 
     def tick(point: str) -> None:
         passed.update([point])
-        if passed.total() == kill_at or (point == kind and passed[point] == number):
+        if passed.total() == kill_at or point == kind:
             with (folder / "kills").open("a") as kills:
                 kills.write(point + "\n")
             os.kill(os.getpid(), signal.SIGKILL)
@@ -234,9 +234,10 @@ def trial(folder: str, seed: int, most: int, kills: int, lossy: bool = False) ->
         while True:
             kind, kill_at = "", 0
             if counts["router"] < kills:
-                risky = [*RISKY, "before protect", "after protect"] if lossy else RISKY
-                kind, kill_at = rng.choice(risky) if rng.random() < 0.5 else "", rng.randint(1, most)
-            code = _ended(_fork(route, home, kill_at, kind, rng.randint(1, 3)))
+                risky = [*RISKY, *["before protect", "after protect"] * 6] if lossy else RISKY
+                kind = rng.choice(risky) if rng.random() < 0.4 else ""
+                kill_at = rng.randint(1, 4 * most if kind else most)
+            code = _ended(_fork(route, home, kill_at, kind))
             if code == 0:
                 return dict(counts)
             if code != -signal.SIGKILL:

@@ -31,7 +31,9 @@ NOON = dt.datetime(2023, 11, 13, 17, 0, tzinfo=dt.UTC)
 def desk(tmp_path: Path):
     """After a session that leaves orders and positions open over night."""
     config = kit.replay_config(exit_at_session_end=False, valid_sessions=2)
-    desk = kit.make_desk(tmp_path, [kit.TestVariant("swing", config)], sessions=[FIRST, SECOND], symbols=kit.SYMBOLS)
+    desk = kit.make_desk(
+        tmp_path, [kit.TestVariant("swing", config)], sessions=[FIRST, SECOND], symbols=kit.SYMBOLS[:4]
+    )
     desk.route(FIRST)
     assert working(desk) and desk.broker.positions("paper")
     return desk
@@ -160,6 +162,8 @@ def test_a_pause_holds_every_entry_back_and_engages_nothing(tmp_path: Path, heal
     desk.router._health = lambda: health
     report = desk.route(FIRST)
     assert report.sent == 0 and report.refused == {code: report.intents}
+    (event,) = desk.ledger.risk_events("paper", code, FIRST)
+    assert event.severity == "warning" and event.figures["limit"] is not None
     assert desk.ledger.engaged_switches() == []
 
 

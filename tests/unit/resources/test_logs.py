@@ -2,10 +2,11 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from resources.logs import LOGGERS, JsonFormatter, RedactionFilter, configure_logging
+from resources.logs import LOGGERS, JsonFormatter, RedactionFilter, configure_logging, json_log_file
 from resources.redaction import Redactor
 
 ENV = {
@@ -112,3 +113,16 @@ def test_what_is_secret_and_what_is_not(text: str, expected: str) -> None:
 
 def test_a_secret_that_begins_with_another_leaves_no_tail() -> None:
     assert Redactor({"A_TOKEN": "secret1", "B_TOKEN": "secret1-longer"}).text("x secret1-longer y") == "x [redacted] y"
+
+
+def test_a_log_file_is_appended_to_while_it_is_open(tmp_path: Path) -> None:
+    file, logger = tmp_path / "logs" / "orders.jsonl", logging.getLogger("resources.router")
+    for run in ("r1", "r2"):
+        with json_log_file(file, fields={"run_id": run}, env=ENV):
+            logger.info("order sent", extra={"order_ref": "abc"})
+            logger.debug("not this")
+        logger.error("nor this, nobody listens any more")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [(line["message"], line["run_id"], line["order_ref"]) for line in lines] == [
+        ("order sent", "r1", "abc"), ("order sent", "r2", "abc"),
+    ]  # fmt: skip
