@@ -262,8 +262,11 @@ class _Handler(socketserver.BaseRequestHandler):
                     messages.framed([64, 1, fields[1]]),
                 ]
             case 91:
-                steps = tws.rules[int(fields[0])]
-                answers = [messages.framed([93, fields[0], len(steps), *(number for step in steps for number in step)])]
+                steps = tws.rules.get(int(fields[0]))
+                if steps is not None:
+                    answers = [
+                        messages.framed([93, fields[0], len(steps), *(number for step in steps for number in step)])
+                    ]
             case 99:
                 answers = desk.completed()
         self.server.send(self.request, b"".join(answers))

@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -100,7 +101,7 @@ class IbkrBroker:
                 raise BrokerUnavailable(
                     "the connection is new or was lost since it was last looked over; connect comes first"
                 )
-            new = [intent for intent in out if not self._is_there(intent.order_ref)]
+            new = [intent for intent in out if not self._is_there(intent)]
             if new:
                 self._send(new)
             return [self._standing.placed(ref) for ref in [intent.order_ref for intent in out]]
@@ -303,11 +304,19 @@ class IbkrBroker:
                 now = self._clock()
                 self._journal.end(order, *end, now, _date(now, self._calendar), filled.get(order.order_ref, 0.0))
 
-    def _is_there(self, order_ref: str) -> bool:
-        """Whether the broker has or had it. One in doubt is asked for, twice; staged legs of it are cleaned away."""
+    def _is_there(self, intent: OrderIntent) -> bool:
+        """Whether the broker has or had it. One in doubt is asked for, twice; staged legs of it are cleaned away; one that
+        only a journal that was lost knew is written down again.
+        """
+        order_ref = intent.order_ref
         sent = self._journal.sent(order_ref)
         if sent is None:
-            return any(order.ref == order_ref for order in self._standing.orders.values())
+            told = {execution.event.order_ref for execution in self._journal.executions(self._account.name)}
+            if order_ref not in told and all(order.ref != order_ref for order in self._standing.orders.values()):
+                return False
+            again = prepare(intent, self._tradable(intent.symbol), [0] * _legs(intent), self._access.number, None)
+            self._journal.record_sent([replace(again.sent, acknowledged=1)])
+            return True
         if sent.acknowledged or sent.ended:
             return True
         self._sync()
@@ -337,7 +346,7 @@ class IbkrBroker:
         ready: list[Outgoing] = []
         for intent in intents:
             tradable = self._tradable(intent.symbol)
-            ids = self._order_ids(2 if intent.target is None else 3)
+            ids = self._order_ids(_legs(intent))
             ready.append(prepare(intent, tradable, ids, self._access.number, self._settings.entry_limit_ticks))
         self._journal.record_sent([out.sent for out in ready])
         for out in ready:
@@ -453,6 +462,10 @@ class IbkrBroker:
     def _check(self, account: str) -> None:
         if account != self._account.name:
             raise BrokerError(f"this is the broker of account {self._account.name}, not of {account}")
+
+
+def _legs(intent: OrderIntent) -> int:
+    return 2 if intent.target is None else 3
 
 
 def _date(at: dt.datetime, calendar: SessionCalendar) -> dt.date:

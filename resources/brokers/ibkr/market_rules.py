@@ -1,6 +1,7 @@
 """A contract's grid: price steps by market rule, and the size increment."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,6 +13,8 @@ from resources.brokers.ibkr.library import library
 from trading.ticks import Direction, exact, round_to_tick
 
 _NO_SECURITY = 200
+_RULE_SECONDS = 2.5
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -77,13 +80,23 @@ async def qualify(ib: Any, spec: ContractSpec) -> Tradable:
     steps = [(Decimal(0), _decimal(details.minTick, Decimal("0.01")))]
     rule = _rule_of(details.marketRuleIds, details.validExchanges, contract.exchange)
     if rule is not None:
-        # The library gives a market rule one second; a slow answer must not mean another grid.
-        future = ib.wrapper.startReq(f"marketRule-{rule}")
-        ib.client.reqMarketRule(rule)
-        increments = await asyncio.wait_for(future, 30)
-        steps = sorted((_decimal(i.lowEdge), _decimal(i.increment)) for i in increments) or steps
+        try:
+            increments = await _increments(ib, rule)
+            steps = sorted((_decimal(i.lowEdge), _decimal(i.increment)) for i in increments) or steps
+        except TimeoutError:
+            # The contract's smallest tick: a price off a coarser grid is refused by TWS, nothing worse.
+            _log.warning(
+                "ibkr: no answer about market rule %d of %s; its tick is taken for %s", rule, contract, steps[0][1]
+            )
     size = _decimal(details.sizeIncrement, Decimal(1))
     return Tradable(contract, Grid(tuple(steps), size, max(_decimal(details.minSize, size), size)))
+
+
+async def _increments(ib: Any, rule: int) -> Sequence[Any]:
+    future = ib.wrapper.startReq(f"marketRule-{rule}")
+    ib.client.reqMarketRule(rule)
+    found: Sequence[Any] = await asyncio.wait_for(future, _RULE_SECONDS)
+    return found
 
 
 def _rule_of(rules: str, exchanges: str, exchange: str) -> int | None:

@@ -94,6 +94,7 @@ class Said:
     answered: set[int] = field(default_factory=set)
     corrected: set[str] = field(default_factory=set)
     fees: dict[str, float] = field(default_factory=dict)
+    _waited: set[str] = field(default_factory=set)
     _listing: dict[Key, OrderSaid] | None = None
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -131,7 +132,8 @@ class Said:
             asked = library().ExecutionFilter(acctCode=self.account)
             fills = await self.ib.reqExecutionsAsync(asked)
             mine = [fill for fill in fills if fill.execution.acctNumber == self.account]
-            ids = {fill.execution.execId for fill in mine}
+            ids = {fill.execution.execId for fill in mine} - self._waited  # for each of them once
+            self._waited |= ids
             if not await self._until(lambda: ids <= self.fees.keys(), _FEE_SECONDS):
                 for execution_id in sorted(ids - self.fees.keys()):
                     _log.warning("ibkr: execution %s has no commission report; its fee is booked as 0", execution_id)

@@ -98,10 +98,10 @@ async def send_brackets(ib: Any, said: Said, going: Sequence[Outgoing], seconds:
         live = {key for key, order in said.orders.items() if not order.ended}
         stuck = [out.intent.order_ref for out in going if live.intersection((ib.wrapper.clientId, i) for i in out.ids)]
         refused = {ref: why for ref, why in refused.items() if ref not in stuck}
-    elif not answered:
+    refs = [out.intent.order_ref for out in going]
+    if not answered or not {order.ref for order in said.orders.values()}.issuperset(refs):
         await said.list_orders()
     there = {order.ref for order in said.orders.values()}
-    refs = [out.intent.order_ref for out in going]
     acknowledged = [ref for ref in refs if ref in there or ref in refused]
     missing = [ref for ref in refs if ref not in acknowledged]
     return Outcome(acknowledged, refused, missing, dict(said.orders))

@@ -118,7 +118,11 @@ def test_a_lost_journal_sends_nothing_twice_and_loses_no_fill(tws: Gateway) -> N
     for file in tws.folder.glob("desk.db*"):
         file.unlink()
     broker = tws.broker()
-    assert broker.place_bracket([intent(1, 1)])[0].reason == "not sent by the platform" and len(live(tws, "AAA1L")) == 1
+    assert broker.place_bracket([intent(1)])[0].status == "filled"  # asked for again by what was lost
+    assert [(p.order_ref, p.variant) for p in broker.positions("desk")] == [("AAA0L", "v")]
+    assert broker.find("AAA1L").reason == "not sent by the platform"
+    (again,) = broker.place_bracket([intent(1, 1)])
+    assert (again.status, again.variant, len(live(tws, "AAA1L"))) == ("working", "v", 1)
 
 
 # -- news that repeats itself, comes late, or mixed up --
@@ -148,6 +152,13 @@ def test_duplicate_late_and_reordered_news(tws: Gateway, seed: int) -> None:
         ("fill", "AAA0L", "sl", 6.0), ("cancelled", "AAA0S", "other_side_filled", 0.0),
     ]  # fmt: skip
     assert told(broker) == told(broker) and broker.find("AAA0L").stop_qty == 4.0
+
+
+def test_a_gateway_without_market_rules_leaves_the_contracts_own_tick(tws: Gateway) -> None:
+    tws.tws.rules = {}
+    broker = tws.broker(account(ibkr={"answer_seconds": 4}))
+    assert broker.place_bracket([intent(1, entry=101.003)])[0].status == "working"
+    assert tws.desk.of("AAA0L").aux == "101.01"
 
 
 def test_a_correction_is_no_second_fill(tws: Gateway) -> None:
