@@ -58,7 +58,8 @@ def as_markdown(paced: Sequence[float], at_once: Sequence[float]) -> str:
     """Both ways against the limit."""
     floor = max(0.0, len(at_once) * LEGS / API_MESSAGES_PER_SECOND - 1)
     rows = [
-        f"| {len(paced)} brackets of three orders to Interactive Brokers, from commit to the entry's bytes | median | p99 | worst |",
+        f"| {len(paced)} brackets of three orders to Interactive Brokers, from commit to the entry's bytes "
+        "| median | p99 | worst |",
         "|---|---|---|---|",
     ]
     for says, values in (
