@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from resources.sources.context import SourceContext
     from trading.accounts import AccountConfig
     from trading.ports.alerts import AlertSink
-    from trading.ports.broker import FedBroker
+    from trading.ports.broker import Broker, FedBroker
     from trading.ports.sources import BarSource
 
 
@@ -90,18 +90,31 @@ class LedgerResource(dg.ConfigurableResource["LedgerResource"]):
 
 class BrokerResource(dg.ConfigurableResource["BrokerResource"]):
     """Brokers by account; the simulated one keeps its state under ``state_dir``, in this process, or in one of its own where
-    the account says at which ``broker_address``.
+    the account says at which ``broker_address``. The journal of orders at Interactive Brokers is there as well.
     """
 
     state_dir: str
 
-    def open(self, account: "AccountConfig") -> "FedBroker":
+    def open(self, account: "AccountConfig") -> "Broker":
         """Connected. BrokerUnavailable where nobody answers: the account pauses, no other broker takes its orders."""
+        if account.broker == "ibkr":
+            from resources.brokers.ibkr import open_broker
+
+            return open_broker(account, self.state_of(account.name))
+        return self.open_fed(account)
+
+    def open_fed(self, account: "AccountConfig") -> "FedBroker":
+        """A broker whose market is the bars of past sessions.
+
+        Raises:
+            ConfigError: the account's broker follows the real market, which past sessions cannot be played to.
+        """
         from resources.brokers.simulated import BrokerAddress, RemoteBroker, SimulatedBroker
 
         if account.broker != "simulated":
             raise ConfigError(
-                f"account {account.name}: broker {account.broker!r} is not available in this installation; use simulated"
+                f"account {account.name}: broker {account.broker} follows the real market, and past sessions cannot be played to "
+                "it; route them with an account whose broker is simulated"
             )
         if account.broker_address is None:
             return SimulatedBroker(self.state_of(account.name))
@@ -110,12 +123,12 @@ class BrokerResource(dg.ConfigurableResource["BrokerResource"]):
         return remote
 
     def state_of(self, account: str) -> Path:
-        """File of the simulated broker's state."""
+        """File of the simulated broker's state, or of the journal at Interactive Brokers."""
         return Path(self.state_dir) / f"{account}.db"
 
     def open_all(
         self, accounts: Iterable["AccountConfig"]
-    ) -> tuple[list[tuple["AccountConfig", "FedBroker"]], list[TradingError]]:
+    ) -> tuple[list[tuple["AccountConfig", "Broker"]], list[TradingError]]:
         """Each account with its broker, and why others have none: what is wrong with one keeps no other from being stopped."""
         opened, wrong = [], []
         for account in accounts:

@@ -5,6 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from trading.ibkr_account import IbkrAccount
+
 _ACCOUNT_NUMBER = (
     r"(?i)(DU|DF|U|F|I)?\d{5,}"  # as Interactive Brokers writes them, paper ones with a D; or digits alone
 )
@@ -203,6 +205,7 @@ class AccountConfig(_Model):
             for are cancelled. ``flatten``: what differs is closed or cancelled. ``adopt``: the ledger takes over what the
             broker holds, with stops attached.
         orphan_stop_pct: distance of the stop from the entry price that a position of unknown origin gets, percent.
+        ibkr: how Interactive Brokers is reached with ``broker: ibkr``; None = the defaults.
     """
 
     name: _Name
@@ -217,6 +220,7 @@ class AccountConfig(_Model):
     reconcile_seconds: Annotated[float, Field(ge=1, le=24 * 3600)] = 900.0
     reconcile_policy: ReconcilePolicy = "halt"
     orphan_stop_pct: _Percent = 2.0
+    ibkr: IbkrAccount | None = None
     limits: Limits = Limits()
     breakers: BreakerLimits = BreakerLimits()
     trailing_stop: TrailingStopLimits | None = None
@@ -233,7 +237,14 @@ class AccountConfig(_Model):
     def _live_is_real(self) -> Self:
         if self.mode == "live" and self.broker == "simulated":
             raise ValueError("mode live needs a real broker; broker simulated trades in mode paper only")
+        if self.ibkr is not None and self.broker != "ibkr":
+            raise ValueError(f"ibkr has settings for broker ibkr; the account's broker is {self.broker}")
         return self
+
+    @property
+    def ibkr_settings(self) -> IbkrAccount:
+        """As configured, else the defaults."""
+        return self.ibkr or IbkrAccount()
 
     @property
     def capital(self) -> float:

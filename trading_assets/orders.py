@@ -257,7 +257,7 @@ class TradingDesk:
         variants = {variant.name: variant for variant in self._variants(config)}
         bars = {name: self._session_bars(variant, session) for name, variant in variants.items()}
         calendar = self._calendar(config)
-        broker = self.brokers.open(config)
+        broker = self.brokers.open_fed(config)
         router = Router(
             self.ledger, broker, calendar, live=live_permission(self.settings, self.ledger),
             health=HealthProbe(self.ledger, self.publisher.lake, broker),

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.orders``: measures the kill switch, and prints the table."""
+"""``python -m benchmarks.orders``: measures the kill switch and the way to Interactive Brokers, and prints the tables."""
 
 import argparse
 import tempfile
@@ -8,6 +8,7 @@ from statistics import median
 from benchmarks.lake.machine import machine
 from benchmarks.orders.kill import Stopped, stop_once
 from benchmarks.orders.report import as_markdown
+from benchmarks.orders.sending import measure
 
 
 def main() -> None:
@@ -22,7 +23,9 @@ def main() -> None:
         about = machine(folder)
         stop_once(folder / "warm", 5)
         found: list[Stopped] = [stop_once(folder / f"round{number}", orders) for number in range(rounds)]
+        sending = measure(folder / "sending", 5 if arguments.quick else 50)
     print(as_markdown(about, orders, found, median(one.total_ms for one in found)))
+    print(f"\n{sending}")
 
 
 if __name__ == "__main__":

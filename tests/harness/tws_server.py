@@ -1,4 +1,4 @@
-"""TWS's API on loopback, for reading clients: log-on, contracts and historical bars, with limits and faults."""
+"""TWS's API on loopback: log-on, contracts, historical and live bars, orders and accounts, with limits and faults."""
 
 import datetime as dt
 import socket
@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from harness import tws_messages as messages
 from harness.tws_messages import HistoricalRequest, Instrument
+from harness.tws_order_desk import OrderDesk
 from harness.vendor_bars import Bar
 from trading.sessions import get_calendar
 
@@ -52,6 +53,11 @@ class Tws:
         days_are: whether ``N D`` is that many dates with bars, or hours of the clock.
         now: seconds, for its limits.
         limit: requests for bars in ten minutes; None sees to none of the limits.
+        accounts: that the login manages.
+        desk: orders, executions and positions.
+        rules: price steps by market rule.
+        clock: epoch seconds that the server tells.
+        streams: running streams of bars by request.
     """
 
     instruments: Sequence[Instrument]
@@ -61,6 +67,11 @@ class Tws:
     now: Callable[[], float] = time.monotonic
     limit: int | None = 60
     used_ids: set[int] = field(default_factory=set)
+    accounts: str = ACCOUNT
+    desk: OrderDesk = field(default_factory=OrderDesk)
+    rules: dict[int, list[tuple[float, float]]] = field(default_factory=lambda: {26: [(0.0, 0.01)]})
+    clock: Callable[[], float] = time.time
+    streams: dict[int, messages.Wanted] = field(default_factory=dict)
     takes_log_on: bool = True
     version: int = messages.VERSION
     # what happened
@@ -103,7 +114,7 @@ class Tws:
     def _within(self, asked: HistoricalRequest, bars: Sequence[Bar], end: dt.datetime) -> list[Bar]:
         count, unit = asked.duration.split()
         daily = asked.bar_size == "1 day"
-        assert daily or asked.bar_size == "1 min"
+        assert daily or asked.bar_size in ("1 min", "5 secs")
         before = [bar for bar in bars if bar.start < end]
         if asked.use_rth and not daily:
             before = _regular(before)
@@ -162,8 +173,13 @@ def _written(bar: Bar, asked: HistoricalRequest) -> Iterable[object]:
     ]
 
 
+_TRADING = frozenset({3, 4, 5, 6, 7, 16, 49, 50, 51, 58, 61, 62, 63, 64, 91, 99})
+
+
 class _Handler(socketserver.BaseRequestHandler):
     server: "TwsServer"
+
+    client_id = -1
 
     def handle(self) -> None:
         self.server.open.add(self.request)
@@ -172,6 +188,8 @@ class _Handler(socketserver.BaseRequestHandler):
                 self._serve()
         finally:
             self.server.open.discard(self.request)
+            if self.server.clients.get(self.client_id) is self.request:
+                del self.server.clients[self.client_id]
 
     def _serve(self) -> None:
         tws = self.server.tws
@@ -185,7 +203,8 @@ class _Handler(socketserver.BaseRequestHandler):
         self.request.sendall(messages.framed([min(tws.version, versions[1]), "20240105 12:00:00 UTC"]))
         for message in messages.received(self.request):
             tws.types.append(int(message[0]))
-            if not self._answer(int(message[0]), iter(message[1:])):
+            kind = int(message[0])
+            if not (self._trade(kind, message[1:]) if kind in _TRADING else self._answer(kind, iter(message[1:]))):
                 return
 
     def _answer(self, kind: int, fields: Iterator[str]) -> bool:
@@ -196,7 +215,10 @@ class _Handler(socketserver.BaseRequestHandler):
                 if int(client_id) in tws.used_ids:
                     send(messages.error(-1, 326, "Unable to connect as the client id is already in use."))
                     return False
-                send(messages.framed([15, 1, ACCOUNT]) + messages.framed([9, 1, 1]))
+                self.client_id = int(client_id)
+                self.server.clients[self.client_id] = self.request
+                following = max([0, *(o.order_id for o in tws.desk.orders if o.client_id == self.client_id)]) + 1
+                send(messages.framed([15, 1, tws.accounts]) + messages.framed([9, 1, following]))
                 send(messages.error(-1, 2106, "HMDS data farm connection is OK:ushmds"))
             case 9:
                 next(fields)
@@ -204,18 +226,50 @@ class _Handler(socketserver.BaseRequestHandler):
                 send(b"".join(tws.details(req_id, messages.wanted(fields))))
             case 20:
                 return self._bars(messages.historical_request(fields))
-            case 61:
-                send(messages.framed([62, 1]))
-            case 5:
-                send(messages.framed([53, 1]))
-            case 99:
-                send(messages.framed([102]))
-            case 6:
-                send(messages.framed([54, 1, ACCOUNT]))
             case 76:
                 send(messages.framed([74, 1, list(fields)[1]]))
+        return True
+
+    def _trade(self, kind: int, fields: list[str]) -> bool:
+        tws, desk = self.server.tws, self.server.tws.desk
+        answers: list[bytes] = []
+        match kind:
+            case 3:
+                desk.placed_at.append(time.perf_counter())
+                return desk.place(self.client_id, fields)
+            case 4:
+                desk.cancel(self.client_id, int(fields[1]))
+            case 5 | 16:
+                answers = desk.listed()
+            case 6:
+                answers = desk.valued()
             case 7:
-                send(messages.framed([55, 1, list(fields)[1]]))
+                answers = desk.executed(int(fields[1]))
+            case 49:
+                answers = [messages.framed([49, 1, int(tws.clock())])]
+            case 50:
+                tws.streams[int(fields[1])] = messages.wanted(iter([*fields[2:14], "0"]))
+            case 51:
+                tws.streams.pop(int(fields[1]), None)
+            case 58:
+                desk.cancel_everything()
+            case 61:
+                answers = desk.held()
+            case 62:
+                value = ["NetLiquidation", "100000.00", "USD"]
+                answers = [
+                    messages.framed([63, 1, fields[1], desk.account, *value]),
+                    messages.framed([64, 1, fields[1]]),
+                ]
+            case 91:
+                steps = tws.rules.get(int(fields[0]))
+                if steps is not None:
+                    answers = [
+                        messages.framed([93, fields[0], len(steps), *(number for step in steps for number in step)])
+                    ]
+            case 99:
+                answers = desk.completed()
+        self.server.send(self.request, b"".join(answers))
         return True
 
     def _bars(self, asked: HistoricalRequest) -> bool:
@@ -239,15 +293,35 @@ class TwsServer(socketserver.ThreadingTCPServer):
     daemon_threads = False
     allow_reuse_address = True
 
-    def __init__(self, tws: Tws) -> None:
+    def __init__(self, tws: Tws, port: int = 0) -> None:
         self.tws = tws
         self.stopping = threading.Event()
         self.open: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", 0), _Handler)
+        self.clients: dict[int, socket.socket] = {}
+        tws.desk.tell = self.tell
+        super().__init__(("127.0.0.1", port), _Handler)
 
     @property
     def port(self) -> int:
         return int(self.server_address[1])
+
+    def tell(self, client_id: int, message: bytes) -> None:
+        """To one client, where it is connected."""
+        connection = self.clients.get(client_id)
+        if connection is not None:
+            self.send(connection, message)
+
+    def send(self, connection: socket.socket, message: bytes) -> None:
+        with self.tws.desk.lock, suppress(OSError):
+            connection.sendall(message)
+
+    def stream(self, symbol: str, start: int, price: float) -> None:
+        """A five-second bar to whoever streams ``symbol``."""
+        for req_id, contract in list(self.tws.streams.items()):
+            known = next(i for i in self.tws.instruments if contract.fits(i))
+            if known.symbol == symbol:
+                for connection in list(self.open):
+                    self.send(connection, messages.framed([50, 3, req_id, start, *[price] * 4, 10, price, 1]))
 
     def announce(self, said: Say) -> None:
         """To all that are connected, as part of no answer."""
@@ -261,9 +335,9 @@ class TwsServer(socketserver.ThreadingTCPServer):
 
 
 @contextmanager
-def tws_server(tws: Tws) -> Iterator[TwsServer]:
+def tws_server(tws: Tws, port: int = 0) -> Iterator[TwsServer]:
     """It listens until the block ends; then no thread of it is left."""
-    server = TwsServer(tws)
+    server = TwsServer(tws, port)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

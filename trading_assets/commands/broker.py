@@ -1,6 +1,7 @@
-"""`trading broker`: the simulated broker as a process of its own."""
+"""`trading broker`: the simulated broker as a process of its own; a look at a running gateway."""
 
 import signal
+import sys
 import threading
 
 import click
@@ -11,7 +12,7 @@ from trading_assets.settings import Settings
 
 @click.group()
 def broker() -> None:
-    """Brokers that run beside the platform."""
+    """Brokers beside the platform."""
 
 
 @broker.command()
@@ -42,3 +43,74 @@ def simulate(account: str, address: str | None, executions_per_fill: int, settin
     click.echo(f"broker of account {account} at {listening_at(server)}, state {state} (Ctrl-C ends it)")
     server.serve_forever(poll_interval=0.2)
     server.server_close()
+
+
+@broker.command()
+@click.argument("account")
+@click.option("--symbol", default="SPY", show_default=True, help="Whose contract and market data are asked for.")
+@home_option
+def check(account: str, symbol: str, settings: Settings) -> None:
+    """Look at the TWS or IB Gateway of ACCOUNT: port, account, mode, clock, orders, money, contract, market data.
+
+    Nothing is ordered. Status 1 where something is wrong, with the cure beside it.
+    """
+    import os
+
+    from resources.brokers.ibkr.inspection import inspect
+    from resources.clock import SystemClock
+    from trading.errors import ConfigError
+    from trading_assets.configured import account as load_account
+
+    config = load_account(settings, account)
+    if config.broker != "ibkr":
+        raise ConfigError(f"account {account} has broker {config.broker}; this looks at accounts with broker ibkr")
+    wrong = False
+    for finding in inspect(config, os.environ, SystemClock().now, symbol):
+        click.secho(
+            f"{'right' if finding.right else 'WRONG'}  {finding.what}: {finding.says}",
+            fg=None if finding.right else "red",
+        )
+        wrong |= not finding.right
+    if wrong:
+        sys.exit(1)
+
+
+@broker.command(name="try")
+@click.argument("account")
+@click.option("--symbol", default="SPY", show_default=True)
+@click.option("--entry", type=float, required=True, help="Level of the buy stop, far above the market.")
+@click.option("--stop", type=float, required=True, help="Level of its stop-loss.")
+@click.option("--target", type=float, help="Level of its target.")
+@click.option("--variant", help="Book of the account that it belongs to. Default: the first.")
+@click.option("--keep", is_flag=True, help="Leave it at the broker until it is cancelled or the session ends.")
+@home_option
+def try_bracket(
+    account: str,
+    symbol: str,
+    entry: float,
+    stop: float,
+    target: float | None,
+    variant: str | None,
+    keep: bool,
+    settings: Settings,
+) -> None:
+    """Place a bracket of one unit at ACCOUNT's Interactive Brokers and take it back. Mode paper only.
+
+    It goes into the ledger before it is sent, and the kill switch stops it; the other pre-trade gates are not asked.
+    """
+    from contextlib import closing
+
+    from resources.clock import SystemClock
+    from resources.first_bracket import first_bracket
+    from resources.ledger import Ledger
+    from trading_assets.configured import account as load_account
+    from trading_assets.definitions import configured_resources
+
+    config = load_account(settings, account)
+    with closing(configured_resources(settings)["brokers"].open(config)) as opened:
+        said = first_bracket(
+            config, opened, Ledger(settings.ledger_url), SystemClock().now(), symbol=symbol, entry=entry, stop=stop,
+            target=target, variant=variant, keep=keep,
+        )  # fmt: skip
+    for line in said:
+        click.echo(line)

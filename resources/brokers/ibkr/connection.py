@@ -53,7 +53,7 @@ class Connection:
         """
         thread, session = self._borrow()
         try:
-            return _run(thread, session.request(work, seconds), self.address, seconds)
+            return run_on(thread, session.request(work, seconds), self.address, seconds)
         finally:
             self._give_back()
 
@@ -95,7 +95,7 @@ class Connection:
         thread = LoopThread(f"ibkr {self.address} client {self.address.client_id}")
         try:
             log_on = Session.log_on(self.address, readonly=self._readonly, seconds=self._connect_seconds)
-            return thread, _run(thread, log_on, self.address, self._connect_seconds)
+            return thread, run_on(thread, log_on, self.address, self._connect_seconds)
         except BaseException:
             thread.stop()
             raise
@@ -106,7 +106,7 @@ class Connection:
             thread, session = self._open
             self._open = None
             try:
-                _run(thread, session.log_off(), self.address, 1.0)
+                run_on(thread, session.log_off(), self.address, 1.0)
             finally:
                 thread.stop()
 
@@ -117,7 +117,8 @@ def reading_connection(host: str, port: int, client_id: int, idle_seconds: float
     return Connection(host, port, client_id, readonly=True, idle_seconds=idle_seconds)
 
 
-def _run(thread: LoopThread, work: Coroutine[Any, Any, _T], address: Address, seconds: float) -> _T:
+def run_on(thread: LoopThread, work: Coroutine[Any, Any, _T], address: Address, seconds: float) -> _T:
+    """What ``work`` gives on ``thread``; NoAnswer and GatewayDown where that ends."""
     try:
         return thread.run(work, seconds + _GRACE)
     except TimeoutError as error:

@@ -4,7 +4,7 @@ import datetime as dt
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeVar
 
@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 Show = Literal["TRADES", "AGGTRADES", "MIDPOINT", "BID", "ASK", "BID_ASK"]
 """What bars are made of. ADJUSTED_LAST is not among them: it cannot be asked for up to a day in the past."""
 
-BarSize = Literal["1 min", "1 day"]
+BarSize = Literal["1 min", "1 day", "5 secs"]
 
 _HISTORICAL = 162
 _NO_SECURITY = 200
@@ -163,21 +163,11 @@ class HistoricalBars:
             return details
 
         try:
-            listed = [_contract(details.contract) for details in self._call(ask)]
+            return one_contract(spec, [details.contract for details in self._call(ask)])
+        except ContractRefused:
+            raise
         except RequestRefused as error:
             raise _meaning(error) from error
-        if not listed:
-            raise ContractRefused(_NO_SECURITY, f"Interactive Brokers has no contract {spec}")
-        if len(listed) > 1:
-            shown = "; ".join(str(contract) for contract in listed[:5])
-            more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
-            raise ContractRefused(
-                _NO_SECURITY,
-                f"{spec} is ambiguous: it may be {shown}{more}. Say which by con_id, or by primary_exchange, expiry, "
-                "trading_class or multiplier",
-            )
-        # Routed as it was asked for: SMART is no exchange on which a contract is listed.
-        return replace(listed[0], exchange=spec.exchange)
 
     def _call(self, ask: Callable[[Any], Awaitable[_T]]) -> _T:
         try:
@@ -189,6 +179,26 @@ class HistoricalBars:
 
 class _PacingViolation(RequestRefused):
     """Too many requests; those of other programs with the same login count too."""
+
+
+def one_contract(spec: ContractSpec, answers: Sequence[Any]) -> Contract:
+    """The only one of the library's contracts, routed as ``spec`` asks: SMART is no exchange on which a contract is listed.
+
+    Raises:
+        ContractRefused: there is none, or more than one; the message names them.
+    """
+    listed = [_contract(found) for found in answers]
+    if not listed:
+        raise ContractRefused(_NO_SECURITY, f"Interactive Brokers has no contract {spec}")
+    if len(listed) > 1:
+        shown = "; ".join(str(contract) for contract in listed[:5])
+        more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
+        raise ContractRefused(
+            _NO_SECURITY,
+            f"{spec} is ambiguous: it may be {shown}{more}. Say which by con_id, or by primary_exchange, expiry, "
+            "trading_class or multiplier",
+        )
+    return replace(listed[0], exchange=spec.exchange)
 
 
 def _contract(found: Any) -> Contract:

@@ -15,8 +15,8 @@ _LOST = (1100, 2110)
 _RESTORED = (1101, 1102)
 
 # Types of the messages that read data or manage the connection: contract details, historical data and its cancelling,
-# current time, account summary (the library asks for it after an outage), start, head time stamp.
-_READING = frozenset({9, 20, 25, 49, 62, 63, 71, 87, 90})
+# current time, live bars, account summary (the library asks for it after an outage), start, head time stamp, ticks.
+_READING = frozenset({9, 20, 25, 49, 50, 51, 62, 63, 71, 87, 90, 97, 98})
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,13 @@ class Session:
 
     Attributes:
         ib: the library's client, logged on.
+        outages: how often TWS has lost Interactive Brokers since.
     """
 
     def __init__(self, ib: Any, address: Address) -> None:
         self.ib = ib
         self._address = address
+        self.outages = 0
         self._down: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         ib.errorEvent += self._on_message
         ib.disconnectedEvent += self._on_end
@@ -50,8 +52,8 @@ class Session:
         """Connect as far as requests may be sent.
 
         Args:
-            readonly: nothing but requests for data may be sent, and nothing of accounts and orders is read; otherwise
-                the library also reads positions, orders and executions.
+            readonly: nothing but requests for data may be sent. Either way nothing is asked for yet: what the library
+                would read by itself may be incomplete without a word.
 
         Raises:
             GatewayDown: not within ``seconds``, or refused.
@@ -79,8 +81,8 @@ class Session:
         ib.errorEvent += on_message
         ib.client.apiError += on_end
         at = (address.host, address.port, address.client_id)
-        call = ib.client.connectAsync(*at, None) if readonly else ib.connectAsync(*at, seconds)
-        connecting = asyncio.ensure_future(call)
+        ib.wrapper.clientId = address.client_id
+        connecting = asyncio.ensure_future(ib.client.connectAsync(*at, None))
         try:
             await asyncio.wait({connecting, refused}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if connecting.done() and connecting.exception() is None:
@@ -141,6 +143,7 @@ class Session:
 
     def _on_message(self, _id: int, code: int, text: str, _contract: Any) -> None:
         if code in _LOST:
+            self.outages += 1
             self._is_down(
                 f"TWS or IB Gateway at {self._address} has lost its own connection to Interactive Brokers ({text}); it "
                 "connects again by itself unless its window asks for something"
