@@ -309,8 +309,14 @@ def _owners(names: pl.Series, symbols: list[str]) -> npt.NDArray[np.int32]:
     """Index of each name among ``symbols``; -1 = not there."""
     from trading.replay import passes
 
-    owner = np.empty(names.len(), np.int32)
-    if names.len() and not passes.codes(_views(names), _views(pl.Series(symbols, dtype=pl.String)), owner):
+    n = names.len()
+    owner = np.empty(n, np.int32)
+    views, table = _views(names), _views(pl.Series(symbols, dtype=pl.String))
+
+    def look_up(begin: int, end: int) -> bool:
+        return bool(passes.codes(views[begin:end], table, owner[begin:end]))
+
+    if n and not all(in_parts(look_up, even_edges(n, parts_of(n)))):
         found = names.cast(pl.Enum(symbols), strict=False).to_physical().cast(pl.Int32).fill_null(-1)
         owner = found.to_numpy().copy()
     return owner
