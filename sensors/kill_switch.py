@@ -40,8 +40,8 @@ def kill_switch_sensor(
         job=job,
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=5,
-        description="Daily loss and drawdown from the recorded worth of each account; engages the kill switch on a breach, "
-        "and goes on with one that left orders open.",
+        description="Daily loss and drawdown from the recorded worth of each account, losing streaks of its books; engages "
+        "the kill switch on a breach, and goes on with one that left orders open.",
     )
     def kill_switch(
         context: dg.SensorEvaluationContext, ledger: LedgerResource, brokers: BrokerResource

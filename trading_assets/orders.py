@@ -39,6 +39,7 @@ from trading_assets.publications import contract_audit, materialised
 from trading_assets.settings import Settings
 from trading_assets.stages import stage_at
 from trading_assets.universes import load_universes
+from trading_assets.win_rates import win_rate_references
 
 if TYPE_CHECKING:
     from resources.lake.publish import Publisher
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from trading.orders import OrderIntent
     from trading.ports.alerts import AlertSink
     from trading.risk import Breach
-    from trading.risk.win_rate import WinRateReference
     from trading.sessions import SessionCalendar
     from trading.variants import Variant
 
@@ -272,7 +272,7 @@ class TradingDesk:
             bars,
             variants,
             self.universes.instruments(symbols),
-            self._references(variants, session),
+            win_rate_references(self.settings, self.ledger, variants, session),
         )
         for breach in report.breaches:
             self._alert(account, session, breach)
@@ -441,33 +441,12 @@ class TradingDesk:
             size_factor=HeatRecord(self.ledger, config, session).factor,
         )
 
-    def _references(self, variants: Mapping[str, "Variant"], session: dt.date) -> dict[str, "WinRateReference"]:
-        """The win rate that each variant was promoted with, from the evidence of the decision that it trades by."""
-        from trading.promotion import Decision
-        from trading.risk.win_rate import reference_of
-
-        found = {}
-        for name in variants:
-            standing = stage_at(self.settings, self.ledger, name, session)
-            if not standing.decision_id:
-                continue
-            decision = Decision.from_dict(self.ledger.decision(standing.decision_id).content)
-            metrics = [horizon.metrics or {} for horizon in decision.evidence.horizons]
-            reference = reference_of(metrics, decision.session)
-            if reference is not None:
-                found[name] = reference
-        return found
-
     def _closed_pnls(self, account: str, variant: str) -> list[float]:
         """Results of the book's closed trades, in order of exit."""
-        costs: dict[str, float] = {}
-        closed: list[float] = []
-        for fill in self.ledger.fills(account, variant):
-            if fill.leg == "entry":
-                costs[fill.order_ref] = fill.realised
-            else:
-                closed.append(fill.realised + costs.pop(fill.order_ref, 0.0))
-        return closed
+        from resources.closed_trades import closed_trades
+
+        held = {position.order_ref for position in self.ledger.open_positions(account)}
+        return [trade.pnl for trade in closed_trades(self.ledger.fills(account, variant), held)]
 
     def _session_bars(self, variant: "Variant", session: dt.date) -> pl.DataFrame:
         asset = BAR_ASSETS[variant.timeframe]

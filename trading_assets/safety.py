@@ -16,11 +16,14 @@ from jobs.lake_upkeep import collect_garbage_job, verify_lake_job, verify_lake_s
 from resources.configurable import BrokerResource, LakeResource, LedgerResource
 from sensors.kill_switch import kill_switch_sensor
 from sensors.promote import PendingDecision, promote_if_green_sensor
+from trading.errors import ConfigError
 from trading_assets.configured import readable_accounts, variant_names
 from trading_assets.settings import Settings
+from trading_assets.win_rates import win_rate_reference
 
 if TYPE_CHECKING:
     from resources.ledger import KillSwitch, Ledger
+    from trading.accounts import AccountConfig
     from trading.risk.breakers import Breach
 
 
@@ -104,7 +107,7 @@ def _approve(
 
 
 def open_breaches(settings: Settings, ledger: "Ledger") -> list["Breach"]:
-    """Breaches of daily loss and drawdown by the newest recorded worth of each account."""
+    """Breaches of daily loss and drawdown by the newest recorded worth of each account, and losing streaks of its books."""
     from trading.risk import BookWorth, money_breaches
 
     found = []
@@ -124,6 +127,32 @@ def open_breaches(settings: Settings, ledger: "Ledger") -> list["Breach"]:
             for variant, item in newest.items()
         }
         found += money_breaches(config, session, books)
+        found += _losing_streaks(settings, ledger, config, session)
+    return found
+
+
+def _losing_streaks(settings: Settings, ledger: "Ledger", config: "AccountConfig", session: dt.date) -> list["Breach"]:
+    from resources.closed_trades import closed_trades
+    from trading.risk.breakers import losing_streak, streak_start
+
+    held = {position.order_ref for position in ledger.open_positions(config.name)}
+    trades = closed_trades(ledger.fills(config.name), held)
+    found = []
+    for variant in config.variants:
+        own = [trade for trade in trades if trade.variant == variant]
+        if len(own) < config.breakers.losing_streak_min_trades:
+            continue
+        try:
+            reference = win_rate_reference(settings, ledger, variant)
+        except ConfigError:
+            continue  # what cannot be read is not traded, and must not keep the others from being stopped
+        if reference is None:
+            continue
+        since = streak_start(reference.since, ledger.last_release(f"book:{config.name}/{variant}"))
+        pnls = [trade.pnl for trade in own if trade.session > since]
+        wins = sum(pnl > 0 for pnl in pnls)
+        breach = losing_streak(config, variant, session, trades=len(pnls), wins=wins, reference_rate=reference.rate)
+        found += [] if breach is None else [breach]
     return found
 
 

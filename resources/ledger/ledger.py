@@ -352,6 +352,11 @@ class Ledger:
             found = queries.money_of(c, account, variant)
         return math.fsum([capital, *(realised for realised, _ in found)]), math.fsum(fee for _, fee in found)
 
+    def last_release(self, scope: str) -> dt.datetime | None:
+        """When a person last released the kill switch of ``scope``."""
+        with self._read() as c:
+            return queries.last_release(c, scope)
+
     def rows_after(self, table: str, row_id: int) -> list[Mapping[str, Any]]:
         """Rows of one table that came after that id, oldest first, as they are stored; for those who follow it."""
         with self._read() as c:

@@ -12,7 +12,7 @@ from resources.market_heat import HeatRecord
 from resources.router.desk import Desk
 from resources.session_state import SessionState
 from trading.ports.broker import AccountValues
-from trading.risk.breakers import Breach, losing_streak, money_breaches
+from trading.risk.breakers import Breach, losing_streak, money_breaches, streak_start
 from trading.risk.pauses import Health, Pause, pauses
 from trading.risk.win_rate import WinRateReference
 
@@ -46,7 +46,8 @@ class Breakers:
         account, session = self._desk.account, self._desk.session
         found = money_breaches(account, session, self._state.books(list(values)))
         for variant, reference in sorted(self._references.items()):
-            pnls = self._state.pnls_since(variant, self._streak_start(w, variant, reference.since))
+            since = streak_start(reference.since, w.last_release(f"book:{account.name}/{variant}"))
+            pnls = self._state.pnls_since(variant, since)
             wins = sum(pnl > 0 for pnl in pnls)
             breach = losing_streak(
                 account, variant, session, trades=len(pnls), wins=wins, reference_rate=reference.rate
@@ -78,11 +79,6 @@ class Breakers:
         event = self._heat.event(self._bars, self._desk.close)
         if event is not None:
             w.record_risk_event(event)
-
-    def _streak_start(self, w: LedgerWriter, variant: str, decided: dt.date) -> dt.date:
-        """A person who releases a suspended book has looked at the trades so far: those after count."""
-        released = w.last_release(f"book:{self._desk.account.name}/{variant}")
-        return decided if released is None else max(decided, released.date())
 
     def _finest(self) -> pl.DataFrame:
         """Bars of the shortest timeframe that is traded, each Symbol's once."""

@@ -76,6 +76,16 @@ def money_breaches(account: AccountConfig, session: dt.date, books: Mapping[str,
     return found
 
 
+def streak_start(decided: dt.date, released: dt.datetime | None) -> dt.date:
+    """Trades closed in sessions after it count for a losing streak.
+
+    Args:
+        decided: session of the decision that the variant trades by.
+        released: when a person last released the suspended book, having looked at the trades until then.
+    """
+    return decided if released is None else max(decided, released.date())
+
+
 def losing_streak(
     account: AccountConfig, variant: str, session: dt.date, *, trades: int, wins: int, reference_rate: float
 ) -> Breach | None:
