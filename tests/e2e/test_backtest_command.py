@@ -275,7 +275,7 @@ def test_the_parity_check_runs_in_its_own_job_alone(home: Home) -> None:
         done = defs.resolve_job_def("parity_job").execute_in_process(instance=instance)
     (check,) = done.get_asset_check_evaluations()
     assert check.check_name == "parity"
-    assert check.asset_key == dg.AssetKey("backtest")
+    assert check.asset_key == dg.AssetKey("engine_parity")
     assert check.passed, check.description
     assert not check.blocking
     assert "trades of 1 variants are the same" in (check.description or "")

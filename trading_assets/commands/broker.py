@@ -30,6 +30,7 @@ def simulate(account: str, address: str | None, executions_per_fill: int, settin
     """Run ACCOUNT's simulated broker until Ctrl-C. It keeps its state where the embedded one does, <home>/broker/ACCOUNT.db."""
     from resources.brokers.simulated import BrokerAddress, broker_server, listening_at
     from trading.errors import ConfigError
+    from trading.replay.ready import make_ready
     from trading_assets.configured import account as load_account
     from trading_assets.definitions import configured_resources
 
@@ -37,6 +38,7 @@ def simulate(account: str, address: str | None, executions_per_fill: int, settin
     if where is None:
         raise ConfigError(f"account {account} has no broker_address; set one, or give --address")
     state = configured_resources(settings)["brokers"].state_of(account)
+    make_ready()
     server = broker_server(state, BrokerAddress.parse(where), executions_per_fill=executions_per_fill)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())

@@ -141,7 +141,7 @@ def test_a_kill_reaches_every_account_that_can_be_reached_and_names_the_others(d
     code, text = day.command("kill", "--by", "Ada", "--reason", "drill")
     assert code == 1
     assert all(day.ledger.is_engaged(name, "risk1") for name in ("alpha", "omega"))
-    for fault in ("broken.yml", "down.db", "account live: broker 'ibkr' is not available"):
+    for fault in ("broken.yml", "down.db", "IBKR_ACCOUNT_FILE to a file"):
         assert fault in text
     day.ledger.release("global", "Ada", "over", SESSION_OPEN)
 
