@@ -79,6 +79,15 @@ def codes(views: Any, table: Any, out: Any) -> bool:
 
 
 @compiled
+def ascend(numbers: Any) -> bool:
+    """Whether none is less than the one before."""
+    falls = False
+    for i in range(1, numbers.shape[0]):
+        falls |= numbers[i] < numbers[i - 1]
+    return not falls
+
+
+@compiled
 def prices_are_good(open_: Any, high: Any, low: Any, close: Any, volume: Any, begin: int, end: int) -> bool:
     """Rows [begin, end): finite and above 0, Low <= Open, Close <= High, Volume at least 0; NaN fails every comparison."""
     while begin < end:

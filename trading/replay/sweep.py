@@ -131,8 +131,10 @@ class _Sweep:
 
     def attempt(self) -> bool:
         """Run all sets; False if the signals are not sorted or not good."""
+        from trading.replay import passes
+
         numbers = self.reader.frame["set"].to_numpy()
-        if (numbers[1:] < numbers[:-1]).any():
+        if not passes.ascend(numbers):
             return False
         n = len(self.configs)
         sets = Sets(
@@ -171,9 +173,9 @@ class _Sweep:
     def metrics(self) -> pl.DataFrame:
         """As in :class:`SweepResult`."""
         cash = [config.initial_cash for config in self.configs]
-        columns = {name: pl.Series(self.figures[:, i]).fill_nan(None) for i, name in enumerate(FIGURES)}
-        frame = pl.DataFrame({"set": range(len(cash)), "initial_cash": pl.Series(cash, dtype=pl.Float64), **columns})
-        return frame.select(pl.col(name).cast(dtype) for name, dtype in METRICS.items())
+        figures = {name: self.figures[:, i] for i, name in enumerate(FIGURES)}
+        frame = pl.DataFrame({"set": np.arange(len(cash)), "initial_cash": np.array(cash, np.float64), **figures})
+        return frame.fill_nan(None).cast(METRICS)  # type: ignore[arg-type]
 
     def all_trades(self, trades: dict[int, pl.DataFrame]) -> pl.DataFrame:
         """As in :class:`SweepResult`."""
