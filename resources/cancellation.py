@@ -1,7 +1,7 @@
 """Cancelling until nothing is open, and flattening until nothing is held."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from trading.errors import OrderError
 from trading.ports.broker import Broker
@@ -10,7 +10,15 @@ ATTEMPTS = 5
 
 
 class CancellationFailed(OrderError):
-    """Orders or positions stay open at the broker although the kill switch is engaged: a person must act."""
+    """Orders or positions stay open at the broker although the kill switch is engaged: a person must act.
+
+    Attributes:
+        left: their order_refs, as the broker said last.
+    """
+
+    def __init__(self, says: str, left: Sequence[str]) -> None:
+        super().__init__(says)
+        self.left = tuple(left)
 
 
 def stop_book(
@@ -43,7 +51,8 @@ def stop_book(
             return count
     raise CancellationFailed(
         f"book {account}/{variant}: {len(left)} orders or positions are still open after {ATTEMPTS} rounds, the first "
-        f"{left[0]}; cancel or close them at the broker"
+        f"{left[0]}; cancel or close them at the broker",
+        left,
     )
 
 

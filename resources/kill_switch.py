@@ -77,22 +77,29 @@ def clear(accounts: Accounts, scope: str, at: dt.datetime, *, flatten: bool) -> 
         closing = flatten or config.on_kill == "flatten"
         try:
             cancelled += stop_book(broker, config.name, variant, at, flatten=closing)
-        except CancellationFailed:
-            still_open |= set(left_open(broker, config.name, variant, flatten=closing))
+        except CancellationFailed as failed:
+            still_open |= {f"{config.name}/{variant}: {ref}" for ref in failed.left}
         except BrokerError as error:
             still_open.add(f"{config.name}/{variant}: {error}")
     return cancelled, tuple(sorted(still_open))
 
 
 def unfinished(ledger: Ledger, accounts: Accounts) -> list[KillSwitch]:
-    """Engaged switches in whose scope something is still open: what was cut off after it was recorded."""
+    """Engaged switches in whose scope something is still open: what was cut off after it was recorded.
+
+    Of a broker that does not answer nothing is known; it is looked at again the next time.
+    """
+
+    def is_open(switch: KillSwitch, config: AccountConfig, broker: Broker, variant: str) -> bool:
+        try:
+            return bool(left_open(broker, config.name, variant, flatten=switch.flatten or config.on_kill == "flatten"))
+        except BrokerError:
+            return False
+
     return [
         switch
         for switch in ledger.engaged_switches()
-        if any(
-            left_open(broker, config.name, variant, flatten=switch.flatten or config.on_kill == "flatten")
-            for config, broker, variant in _books(accounts, switch.scope)
-        )
+        if any(is_open(switch, *book) for book in _books(accounts, switch.scope))
     ]
 
 

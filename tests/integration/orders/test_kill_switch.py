@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from resources.cancellation import ATTEMPTS
 from resources.health import HealthProbe
 from resources.kill_switch import clear, engage, unfinished
 from resources.ledger import Ledger, LedgerError
@@ -111,6 +112,42 @@ def test_a_broker_that_is_away_keeps_no_other_from_being_asked(desk) -> None:
     outcome = engage(desk.ledger, accounts, scope="global", reason="drill", by="Ada", at=NOON)
     assert outcome.cancelled > 0 and working(desk) == []
     assert outcome.still_open == ("other/swing: no answer",)
+
+
+def test_one_that_dies_while_it_is_asked_keeps_no_other_from_being_asked(desk) -> None:
+    """It takes requests without an effect, and is gone when it is asked what is left."""
+
+    class Dying:
+        looks = 0
+
+        def cancel_all(self, *_, **__) -> int:
+            return 0
+
+        def open_orders(self, _):
+            Dying.looks += 1
+            if Dying.looks > ATTEMPTS:
+                raise BrokerUnavailable("gone")
+            return [order for order in desk.broker.open_orders("paper") if order.status == "working"]
+
+    other = desk.account.model_copy(update={"name": "other"})
+    accounts = [(other, Dying()), (desk.account, desk.broker)]
+    outcome = engage(desk.ledger, accounts, scope="global", reason="drill", by="Ada", at=NOON)
+    assert outcome.cancelled > 0 and working(desk) == []
+    # what the broker said last, each by its name
+    assert len(outcome.still_open) > 0
+    assert {text.partition(":")[0] for text in outcome.still_open} == {"other/swing"}
+
+
+def test_what_was_cut_off_is_found_beside_a_broker_that_is_away(desk, tmp_path: Path) -> None:
+    class Away:
+        def open_orders(self, _):
+            raise BrokerUnavailable("no answer")
+
+    kill_between_record_and_cancel(desk, tmp_path, flatten=False)
+    other = desk.account.model_copy(update={"name": "other"})
+    accounts = [(other, Away()), (desk.account, desk.broker)]
+    assert len(unfinished(desk.ledger, accounts)) == 1
+    assert unfinished(desk.ledger, accounts[:1]) == []  # nobody knows; it is looked at again
 
 
 def test_it_is_recorded_though_no_broker_can_be_reached(desk) -> None:
