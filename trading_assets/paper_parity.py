@@ -259,10 +259,7 @@ def _shown(figures: pl.DataFrame) -> dict[str, Any]:
     trades, extra = int(figures["trades"].sum()), int(figures["extra"].sum())
     worst = figures["max_price_difference_bps"].max()
     columns = [name for name in figures.columns if name not in ("account", "strategy_version")]
-    records = [
-        dg.TableRecord({name: _cell(row[name]) for name in columns if row[name] is not None})
-        for row in figures.iter_rows(named=True)
-    ]
+    records = [dg.TableRecord({name: _cell(row[name]) for name in columns}) for row in figures.iter_rows(named=True)]
     schema = dg.TableSchema([dg.TableColumn(name) for name in columns])
     return {
         "trades": trades,
@@ -275,4 +272,5 @@ def _shown(figures: pl.DataFrame) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, dt.date) else value
+    """As a table in the UI takes it, in which every record has every field."""
+    return "" if value is None else value.isoformat() if isinstance(value, dt.date) else value
