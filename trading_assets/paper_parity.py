@@ -161,9 +161,10 @@ class ParityDesk:
         """Trades of the book whose last exit was in ``session``; prices are averages over their executions."""
         from trading.promotion.paper_parity import TRADES
 
+        left = {f.order_ref for f in self.ledger.fills(account, variant.name, session) if f.leg == "exit"}
         known = {
-            intent.order_ref: intent
-            for intent in self.ledger.intents(None, account, variant.name)
+            ref: intent
+            for ref, intent in self.ledger.intents_by_ref(sorted(left)).items()
             if intent.strategy_version == variant.strategy_version
         }
         fills = pl.DataFrame(

@@ -1,14 +1,16 @@
 """Where a variant stands: the stage that its decisions have led to, for the version that is configured now."""
 
 import datetime as dt
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from trading_assets.configured import variant as load_variant
 from trading_assets.settings import Settings
 
 if TYPE_CHECKING:
+    from resources.ledger import Decision as Row
     from resources.ledger import Ledger
     from trading.promotion import Approval, Decision, Record
 
@@ -116,28 +118,61 @@ def came_on_paper(decisions: "Sequence[Decision]", version: tuple[str, str]) -> 
 
 def recorded(ledger: "Ledger", name: str, before: dt.date | None = None, until: dt.datetime | None = None) -> "Record":
     """Decisions of a variant that count, as of sessions before ``before`` and recorded up to ``until``."""
-    from trading.errors import DataError
-    from trading.promotion import Decision, Record, examine
+    from trading.promotion import Record, examine
 
-    found, unreadable = [], []
-    for row in ledger.decisions(name, before):
-        if until is not None and row.at > until:
+    found: list[Decision] = []
+    unreadable: list[str] = []
+    for session, at, read in _decisions(ledger, name):
+        if (before is not None and session >= before) or (until is not None and at > until):
             continue
-        try:
-            decision = Decision.from_dict(row.content)
-        except DataError as error:
-            unreadable.append(str(error))
-            continue
-        shown = (row.decision_id, row.variant, row.to_stage, row.session)
-        if shown == (decision.decision_id, decision.variant, decision.to_stage, decision.session):
-            found.append(decision)
+        if isinstance(read, str):
+            unreadable.append(read)
         else:
-            unreadable.append(f"decision {row.decision_id}: its row does not say what its content says")
+            found.append(read)
     approvals: list[Approval] = []
     for version in sorted({decision.strategy_version for decision in found if decision.to_stage == "live"}):
         approvals += recorded_approvals(ledger, name, version)
     record = examine(found, approvals, _taken_again)
     return Record(record.decisions, (*unreadable, *record.doubts))
+
+
+_Rows: TypeAlias = "list[tuple[dt.date, dt.datetime, Decision | str]]"
+
+_KEPT_VARIANTS, _KEPT_SYMBOLS = 16, 20_000
+_kept: "OrderedDict[tuple[str, str], tuple[object, _Rows]]" = OrderedDict()
+
+
+def _decisions(ledger: "Ledger", name: str) -> "_Rows":
+    """Session, time of recording, and the decision or what is wrong with its row, in order of (session, recording).
+
+    Kept from call to call until something is recorded, unless its evidence is of many Symbols: reading a decision takes
+    milliseconds, and a day asks several times for every one of a variant's.
+    """
+    key, head = (ledger.shown_url, name), ledger.head("promotion_decisions")
+    known = _kept.get(key)
+    if known is not None and known[0] == head:
+        return known[1]
+    rows = [(row.session, row.at, _read(row)) for row in ledger.decisions(name)]
+    _kept.pop(key, None)
+    if sum(0 if isinstance(read, str) else len(read.evidence.symbols) for _, _, read in rows) <= _KEPT_SYMBOLS:
+        _kept[key] = head, rows
+    while len(_kept) > _KEPT_VARIANTS:
+        _kept.popitem(last=False)
+    return rows
+
+
+def _read(row: "Row") -> "Decision | str":
+    from trading.errors import DataError
+    from trading.promotion import Decision
+
+    try:
+        decision = Decision.from_dict(row.content)
+    except DataError as error:
+        return str(error)
+    shown = (row.decision_id, row.variant, row.to_stage, row.session)
+    if shown != (decision.decision_id, decision.variant, decision.to_stage, decision.session):
+        return f"decision {row.decision_id}: its row does not say what its content says"
+    return decision
 
 
 def recorded_approvals(ledger: "Ledger", name: str, version: str) -> "list[Approval]":

@@ -291,7 +291,8 @@ class Ledger:
         Raises:
             LedgerError: no decision, or several, begin so.
         """
-        found = [row for row in self.decisions() if decision_id and row.decision_id.startswith(decision_id)]
+        with self._read() as c:
+            found = queries.decisions_by_prefix(c, decision_id) if decision_id else []
         if len(found) == 1:
             return found[0]
         if found:
@@ -373,6 +374,11 @@ class Ledger:
         """
         with self._read() as c:
             return list(chain.verify(c, kept, tables))
+
+    def head(self, table: str) -> tuple[int, str]:
+        """Last id and hash of one table: unchanged, nothing was recorded in it since."""
+        with self._read() as c:
+            return chain.head(c, schema.METADATA.tables[table])
 
     def protect(self) -> None:
         """Install the triggers that refuse changes again, where somebody has taken them off."""

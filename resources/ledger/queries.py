@@ -127,9 +127,13 @@ def by_refs(connection: Connection, refs: Iterable[str]) -> dict[str, OrderInten
     return found
 
 
-def by_prefix(connection: Connection, prefix: str) -> OrderIntent:
+def _begins(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
     safe = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    rows = select(_I).where(_I.c.order_ref.like(f"{safe}%", escape="\\")).limit(3)
+    return column.like(f"{safe}%", escape="\\")
+
+
+def by_prefix(connection: Connection, prefix: str) -> OrderIntent:
+    rows = select(_I).where(_begins(_I.c.order_ref, prefix)).limit(3)
     found = connection.execute(rows).mappings().all()
     if not prefix or not found:
         raise LedgerError(f"the ledger knows no order whose order_ref begins with {prefix!r}")
@@ -291,6 +295,16 @@ def decisions(
         rows = rows.where(d.c.strategy_version == strategy_version)
     if before is not None:
         rows = rows.where(d.c.session < before)
+    return _decisions(connection, rows)
+
+
+def decisions_by_prefix(connection: Connection, prefix: str) -> list[Decision]:
+    """The first few whose id begins so."""
+    d = schema.promotion_decisions
+    return _decisions(connection, select(d).where(_begins(d.c.decision_id, prefix)).order_by(d.c.id).limit(4))
+
+
+def _decisions(connection: Connection, rows: Select[Any]) -> list[Decision]:
     names = [name for name in Decision.__dataclass_fields__ if name != "content"]
     return [
         Decision(**{name: row[name] for name in names}, content=json.loads(row["content"]))
