@@ -61,6 +61,7 @@ class Ledger:
         self.shown_url = parsed.render_as_string(hide_password=True)
         self._file = _file_of(parsed)
         self._engine = _engine(parsed)
+        self._first_open = 0  # id of an intent before which all have ended
         try:
             self._bring_up_to_date()
             if self._file is not None:
@@ -175,7 +176,9 @@ class Ledger:
     def open_intents(self, account: str | None = None) -> list[tuple[OrderIntent, OrderState]]:
         """Orders that the broker may hold: submitting, unknown, acknowledged, partially filled."""
         with self._read() as c:
-            return queries.working(c, account)
+            # what has ended stays so: the orders of years are gone through once, not at every look
+            self._first_open = queries.first_open(c, self._first_open)
+            return queries.working(c, account, self._first_open)
 
     def submitted(self, account: str, session: dt.date) -> list[OrderIntent]:
         """Intents of a session that were ever about to be sent."""

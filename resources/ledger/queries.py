@@ -103,16 +103,29 @@ def submitted(connection: Connection, account: str, session: dt.date) -> list[Or
     return [intent_from_row(dict(row)) for row in connection.execute(rows).mappings()]
 
 
-def working(connection: Connection, account: str | None) -> list[tuple[OrderIntent, OrderState]]:
+def _has_ended() -> ColumnElement[bool]:
     # an order that has ended has an event in a final state: the index finds it, the newest need not be looked for
     ended = [state for state in OrderState if state.is_final]
-    has_ended = (
+    return (
         select(_E.c.id)
         .where(_E.c.idempotency_key == _I.c.idempotency_key, _E.c.state.in_(ended))
         .correlate(_I)
         .exists()
     )
-    where = [~has_ended] if account is None else [~has_ended, _I.c.account == account]
+
+
+def first_open(connection: Connection, after: int) -> int:
+    """Id of the oldest intent from ``after`` on that has not ended; one past the last where all have."""
+    last = int(connection.execute(select(func.coalesce(func.max(_I.c.id), 0))).scalar_one())
+    if after > last + 1:  # a server was set back to an earlier state
+        after = 0
+    oldest = select(func.min(_I.c.id)).where(_I.c.id >= after, ~_has_ended())
+    return connection.execute(oldest).scalar() or last + 1
+
+
+def working(connection: Connection, account: str | None, first: int) -> list[tuple[OrderIntent, OrderState]]:
+    """Of the intents from id ``first`` on."""
+    where = [_I.c.id >= first, ~_has_ended(), *([] if account is None else [_I.c.account == account])]
     query = _with_last_state(*where).where(_E.c.state != OrderState.INTENDED).order_by(_I.c.id)
     return [(intent_from_row(dict(row)), OrderState(row["state"])) for row in connection.execute(query).mappings()]
 

@@ -237,3 +237,26 @@ def test_intents_of_all_accounts_since_a_session_with_their_state(ledger: Ledger
     ledger.record_event(later, OrderState.SUBMITTING, at=OPEN)
     assert ledger.states_since(DAY) == [(on_the_day, OrderState.INTENDED), (later, OrderState.SUBMITTING)]
     assert ledger.states_since(DAY + dt.timedelta(days=2)) == []
+
+
+def test_open_orders_are_the_same_however_often_they_were_looked_at(ledger: Ledger, ledger_url: str) -> None:
+    """One ledger is asked after every step and leaves out what it knows to have ended; another is opened for each look."""
+    intents = [an_intent(minute) for minute in range(6)]
+    steps: list[tuple[int, OrderState | None]] = [
+        (0, None), (1, None), (0, OrderState.SUBMITTING), (1, OrderState.SUBMITTING), (1, OrderState.FILLED),
+        (2, None), (2, OrderState.SUBMITTING), (0, OrderState.UNKNOWN), (3, None), (3, OrderState.REJECTED),
+        (0, OrderState.CANCELLED), (4, None), (2, OrderState.PARTIALLY_FILLED), (2, OrderState.FILLED),
+        (4, OrderState.SUBMITTING), (4, OrderState.EXPIRED), (5, None), (5, OrderState.SUBMITTING),
+    ]  # fmt: skip
+    seen = []
+    for number, state in steps:
+        if state is None:
+            ledger.record_intents([intents[number]])
+        else:
+            ledger.record_event(intents[number], state, at=OPEN)
+        fresh = Ledger(ledger_url)
+        seen.append([intents.index(intent) for intent, _ in ledger.open_intents()])
+        assert ledger.open_intents() == fresh.open_intents()
+        assert ledger.open_intents("nobody") == []
+        fresh.close()
+    assert seen[3:5] == [[0, 1], [0]] and seen[7] == [0, 2] and seen[11] == [2] and seen[-1] == [5]
