@@ -19,7 +19,7 @@ class Spawner:
             stdout=subprocess.PIPE,
             text=True,
             cwd=root,
-            env={**os.environ, "PYTHONPATH": str(root)},
+            env={**os.environ, "PYTHONPATH": f"{root}:{root / 'tests'}"},
         )
 
     def _order(self, **order: Any) -> Any:

@@ -10,7 +10,6 @@ ledger, and the kill comes right before it or right after it.
 """
 
 import contextlib
-import importlib.util
 import json
 import os
 import pickle
@@ -35,15 +34,10 @@ _TIMEOUT = 2.0
 
 
 def kit() -> Any:
-    """The market of the conftest beside this file."""
-    name = "orders_market"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("conftest.py"))
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
+    """Imported where it is needed: it brings Polars."""
+    from harness import order_market
+
+    return order_market
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ Orders come as JSON lines, ``{"arguments": [folder of the state, name of the fau
 harness/spawner.py; nothing of Polars runs before a fork, as its threads would not come along.
 """
 
-import importlib.util
 import json
 import os
 import signal
@@ -15,15 +14,10 @@ from typing import Any
 
 
 def kit() -> Any:
-    """The market of the conftest beside this file."""
-    name = "orders_market"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("conftest.py"))
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
+    """Imported where it is needed: it brings Polars."""
+    from harness import order_market
+
+    return order_market
 
 
 def desk(folder: Path, fault: Any = None) -> Any:

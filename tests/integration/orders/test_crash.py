@@ -27,7 +27,7 @@ TRIALS = [(11, 80, 130, False), (12, 80, 130, False), (21, 80, 130, True), (23, 
 
 @contextmanager
 def crash_program() -> Iterator[subprocess.Popen[str]]:
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{PROGRAM.parent}"}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}:{PROGRAM.parent}"}
     with subprocess.Popen(
         [sys.executable, str(PROGRAM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         cwd=ROOT, env=environment,

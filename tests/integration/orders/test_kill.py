@@ -5,6 +5,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from harness import order_market as kit
 from harness.spawner import Spawner
 from polars.testing import assert_frame_equal
 
@@ -12,7 +13,6 @@ PROGRAM = Path(__file__).with_name("route_program.py")
 _spec = importlib.util.spec_from_file_location("route_program", PROGRAM)
 program = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(program)
-kit = program.kit()
 
 POINTS = [
     ("intents_recorded", 1), ("reconciled", 1), ("reconciled", 7), ("caught_up", 1), ("advanced", 1), ("advanced", 20),

@@ -1,14 +1,13 @@
 """The kill switch: recorded first, gone on with after any death, verified, and per broker whatever the others do."""
 
 import datetime as dt
-import importlib.util
 import os
 import signal
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from harness import order_market as kit
 
 from resources.cancellation import ATTEMPTS
 from resources.health import HealthProbe
@@ -17,12 +16,6 @@ from resources.ledger import Ledger, LedgerError
 from trading.errors import ConfigError
 from trading.ports.broker import BrokerUnavailable
 from trading.risk.pauses import Health
-
-if "orders_market" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location("orders_market", Path(__file__).with_name("conftest.py"))
-    sys.modules["orders_market"] = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(sys.modules["orders_market"])
-kit = sys.modules["orders_market"]
 
 FIRST, SECOND = kit.SESSIONS[:2]
 NOON = dt.datetime(2023, 11, 13, 17, 0, tzinfo=dt.UTC)

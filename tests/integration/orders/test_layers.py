@@ -1,16 +1,9 @@
 """Three layers over a position, each on its own: the bot's trailing stop, the stop at the broker, the leverage cap."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
-
-_spec = importlib.util.spec_from_file_location("orders_accidents", Path(__file__).with_name("test_accidents.py"))
-accidents = importlib.util.module_from_spec(_spec)
-sys.modules["orders_accidents"] = accidents
-_spec.loader.exec_module(accidents)
-Accident, account, FLAT = accidents.Accident, accidents.account, accidents.FLAT
+from harness.accident import FLAT, Accident, account
 
 RISE = [(100, 101, 100, 101), (101, 106, 101, 106), (106, 106, 104, 104), (104, 104, 103, 103), (103, 103, 90, 90)]
 

@@ -1,15 +1,14 @@
 """Every way around the three locks of live trading: config, environment, a promotion that a person approved."""
 
 import datetime as dt
-import importlib.util
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from harness import order_market as kit
 from harness.accounts import BEFORE, CALENDAR, SESSION, Accounts
 from harness.evidence import climb
 
@@ -24,12 +23,6 @@ from trading_assets.configured import account as load_account
 from trading_assets.configured import promotion_policy
 from trading_assets.configured import variant as load_variant
 from trading_assets.live import live_permission, live_standing, registered_accounts
-
-if "orders_market" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location("orders_market", Path(__file__).with_name("conftest.py"))
-    sys.modules["orders_market"] = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(sys.modules["orders_market"])
-kit = sys.modules["orders_market"]
 
 VARIANT = "risk1"
 AT = CALENDAR.open(SESSION) + dt.timedelta(minutes=5)

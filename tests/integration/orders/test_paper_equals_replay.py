@@ -1,7 +1,5 @@
 """A paper account over many sessions trades as a replay of the same sessions does, trade for trade."""
 
-import importlib.util
-import sys
 import threading
 import time
 from pathlib import Path
@@ -9,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
+from harness import order_market as kit
 from polars.testing import assert_frame_equal
 
 from resources.brokers.simulated import BrokerAddress, RemoteBroker, broker_server
@@ -21,21 +20,8 @@ from trading.variants import Variant
 from trading_assets.settings import CONFIGS
 
 
-def _kit():  # the conftest's pieces, which are not a package under importlib mode
-    name = "orders_market"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("conftest.py"))
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-kit = _kit()
-
-
 @pytest.mark.slow
-def test_four_variants_over_20_sessions(folder: Path) -> None:
+def test_four_variants_over_20_sessions(tmp_path: Path) -> None:
     kelly = {"mode": "pct_of_equity", "pos_pct": 10.0, "equity": 10_000.0}
     variants = [
         kit.TestVariant("risk", kit.replay_config()),
@@ -45,7 +31,7 @@ def test_four_variants_over_20_sessions(folder: Path) -> None:
     ]
     sessions = kit.SESSIONS[:20]
     account = kit.make_account([variant.name for variant in variants], reconcile_seconds=7200)
-    desk = kit.make_desk(folder, variants, sessions=sessions, symbols=kit.SYMBOLS, account=account)
+    desk = kit.make_desk(tmp_path, variants, sessions=sessions, symbols=kit.SYMBOLS, account=account)
     start = time.perf_counter()
     for session in sessions:
         report = desk.route(session)
@@ -66,7 +52,7 @@ def test_four_variants_over_20_sessions(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_demo_s_market_and_variants_through_a_broker_process_that_fills_in_parts(folder: Path) -> None:
+def test_the_demo_s_market_and_variants_through_a_broker_process_that_fills_in_parts(tmp_path: Path) -> None:
     """The shipped variants on the demo's synthetic market; every fill in three executions, over a socket."""
     market = SyntheticMarket(seed=7, symbols=8, sessions=5)
     minutes = market.m1()
@@ -83,10 +69,10 @@ def test_the_demo_s_market_and_variants_through_a_broker_process_that_fills_in_p
         )
         for name, v in variants.items()
     }
-    server = broker_server(folder / "broker.db", BrokerAddress(path=folder / "b"), executions_per_fill=3)
+    server = broker_server(tmp_path / "broker.db", BrokerAddress(path=tmp_path / "b"), executions_per_fill=3)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
-    ledger, broker = Ledger(f"sqlite:///{folder / 'ledger.db'}"), RemoteBroker(BrokerAddress(path=folder / "b"))
+    ledger, broker = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), RemoteBroker(BrokerAddress(path=tmp_path / "b"))
     account = kit.make_account(list(names), breakers={"daily_loss_pct": 90.0, "drawdown_pct": 90.0, "overheat": None})
     desk = kit.Desk(
         ledger, broker, Router(ledger, broker, kit.CALENDAR), account, variants, dict.fromkeys(names, bars), signals

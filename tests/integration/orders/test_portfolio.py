@@ -1,22 +1,14 @@
 """Worth and positions that the router records over several sessions, against plain cash flows from the fills."""
 
-import importlib.util
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
+from harness import order_market as kit
 
 from trading_assets.portfolio import Recomputation, portfolio_lines
-
-if "orders_market" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location("orders_market", Path(__file__).with_name("conftest.py"))
-    sys.modules["orders_market"] = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(sys.modules["orders_market"])
-kit = sys.modules["orders_market"]
 
 CENT = Decimal("0.01")
 

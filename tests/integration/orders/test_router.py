@@ -1,11 +1,10 @@
 import datetime as dt
-import importlib.util
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
+from harness import order_market as kit
 
 from resources.brokers.simulated import SimulatedBroker
 from resources.cancellation import CancellationFailed
@@ -15,12 +14,6 @@ from resources.router import Router, SessionPassed
 from trading.errors import ConfigError, OrderError
 from trading.orders import OrderState
 from trading.ports.broker import BrokerUnavailable
-
-if "orders_market" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location("orders_market", Path(__file__).with_name("conftest.py"))
-    sys.modules["orders_market"] = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(sys.modules["orders_market"])
-kit = sys.modules["orders_market"]
 
 FIRST, SECOND = kit.SESSIONS[:2]
 NOON = dt.datetime(2023, 11, 13, 17, 0, tzinfo=dt.UTC)

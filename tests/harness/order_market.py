@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pytest
 
 from resources.brokers.simulated import SimulatedBroker
 from resources.ledger import Ledger
@@ -209,8 +208,3 @@ def make_desk(
         ledger, broker, Router(ledger, broker, CALENDAR, fault=fault), account or make_account([v.name for v in variants]),
         {v.name: v for v in variants}, bars, signals,
     )  # fmt: skip
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path
