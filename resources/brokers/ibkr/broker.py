@@ -264,16 +264,6 @@ class IbkrBroker:
                 values.append(AccountValues(account, name, realised, unrealised))
             return values
 
-    def figures(self) -> dict[str, float]:
-        """What TWS says of the whole account, in its base currency: NetLiquidation, TotalCashValue, ..."""
-
-        async def ask(ib: Any, _: Said) -> dict[str, float]:
-            values = await ib.accountSummaryAsync(self._access.number)
-            return {v.tag: float(v.value) for v in values if _is_number(v.value) and v.currency not in ("", "BASE")}
-
-        with self._lock:
-            return self._link.call(ask)
-
     # -- within --
 
     def _sync(self, refused: Mapping[str, str] = MappingProxyType({})) -> None:
@@ -470,11 +460,3 @@ def _legs(intent: OrderIntent) -> int:
 
 def _date(at: dt.datetime, calendar: SessionCalendar) -> dt.date:
     return at.astimezone(calendar.timezone).date()
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

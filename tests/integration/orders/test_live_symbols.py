@@ -15,8 +15,8 @@ from resources.ledger import Approval as RecordedApproval
 from trading.orders import intents_from_batch
 from trading.promotion import Approval, Evidence, SymbolEvidence, decide
 from trading_assets.configured import promotion_policy
-from trading_assets.orders import TradingDesk
 from trading_assets.stages import stage_at
+from trading_assets.trading_desk import TradingDesk
 
 VARIANT = "risk1"
 DAYS = (dt.date(2024, 2, 28), dt.date(2024, 2, 29), dt.date(2024, 3, 1))
