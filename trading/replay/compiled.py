@@ -49,6 +49,52 @@ def prefetch(_: Any, array: Any, __: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
+def natural(_: Any, __: Any) -> Any:
+    """The index, known not to be negative: whether it counts from the end need not be looked at."""
+
+    def generate(_: Any, builder: Any, __: Any, args: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(1)])
+        assume = cgutils.get_or_insert_function(builder.module, kind, "llvm.assume")
+        builder.call(assume, [builder.icmp_signed(">=", args[0], ir.Constant(args[0].type, 0))])
+        return args[0]
+
+    return types.int64(types.int64), generate
+
+
+LANES = 8  # rows that `first_touch` looks at
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def first_touch(_: Any, high: Any, low: Any, __: Any, ___: Any, ____: Any) -> Any:
+    """How many of the LANES rows (high, low, row, up, down) come before one with High >= up or Low <= down; LANES if none.
+
+    All of them are read: the arrays must have them. One comparison for all rows leaves the processor no branch to guess.
+    """
+    lanes = ir.VectorType(ir.DoubleType(), LANES)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def loaded(position: int) -> Any:
+            data = make_array(signature.args[position])(context, builder, args[position]).data
+            address = builder.bitcast(builder.gep(data, [args[2]]), lanes.as_pointer())
+            return builder.load(address, align=8)
+
+        def in_all(value: Any) -> Any:
+            filled = ir.Constant(lanes, ir.Undefined)
+            for i in range(LANES):
+                filled = builder.insert_element(filled, value, ir.Constant(ir.IntType(32), i))
+            return filled
+
+        above = builder.fcmp_ordered(">=", loaded(0), in_all(args[3]))
+        below = builder.fcmp_ordered("<=", loaded(1), in_all(args[4]))
+        bits = builder.bitcast(builder.or_(above, below), ir.IntType(LANES))
+        touched = builder.zext(bits, ir.IntType(64))
+        stop = builder.or_(touched, ir.Constant(ir.IntType(64), 1 << LANES))
+        return builder.cttz(stop, ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(high, low, types.intp, types.float64, types.float64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
 def lowest_bit(_: Any, __: Any) -> Any:
     """Number of the lowest bit that is set in a uint64, which must not be 0."""
 

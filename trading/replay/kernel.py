@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from trading.replay import state
-from trading.replay.compiled import bare, compiled, inlined, lowest_bit, prefetch
+from trading.replay.compiled import LANES, bare, compiled, first_touch, inlined, lowest_bit, natural, prefetch
 from trading.replay.quantities import size
 from trading.replay.rules import arm, close, drop, exit_of, try_entry
 
@@ -23,8 +23,6 @@ FLAT, PENDING, OPEN = state.FLAT, state.PENDING, state.OPEN
 REJECTED, EXPIRED = state.REJECTED, state.EXPIRED
 END, SIZE, VALIDITY_OVER = state.END, state.SIZE, state.VALIDITY_OVER
 DONE, ASK_SIZE = state.DONE, state.ASK_SIZE
-_BLOCK = 8
-
 
 Market, Log, Queue, Curve = state.Market, state.Log, state.Queue, state.Curve
 
@@ -53,17 +51,16 @@ def _bare(market: Any, signal_row: Any, levels: Any, ahead: Any, log: Any, queue
 @inlined
 def _touch(high: Any, low: Any, begin: int, end: int, up: float, down: float) -> int:
     """First row of [begin, end) with High at or above `up` or Low at or below `down`; `end` if there is none."""
-    row = begin
-    while row + _BLOCK <= end:
-        touched = False
-        for i in range(_BLOCK):
-            touched |= (high[row + i] >= up) | (low[row + i] <= down)
-        if touched:
-            break
-        row += _BLOCK
+    row = natural(begin)
+    safe = high.shape[0] - LANES
+    while row < end and row <= safe:
+        before = first_touch(high, low, row, up, down)
+        if before < LANES:
+            return int(min(row + before, end))
+        row += LANES
     while row < end:
         if high[row] >= up or low[row] <= down:
-            return row
+            return int(row)
         row += 1
     return end
 
@@ -92,7 +89,7 @@ def last_row(market: Any, y: Any, day: int) -> int:
 @inlined
 def next_row(market: Any, signal_row: Any, y: Any, doing: Any, r: Any, s: int) -> int:
     """The next row after `y.row` on which something happens to Symbol `s`; not under `y.end` if there is none."""
-    signal = signal_row[y.signal] if y.signal < y.signal_end else NEVER
+    signal = signal_row[natural(y.signal)] if y.signal < y.signal_end else NEVER
     row = NEVER
     if doing[s] == OPEN:
         forced = NEVER
@@ -218,7 +215,7 @@ def take_signal(
     while y.signal < y.signal_end and signal_row[y.signal] < row:
         y.signal += 1  # came while the Symbol was in a position
     if y.signal < y.signal_end and signal_row[y.signal] == row:
-        k = y.signal
+        k = natural(y.signal)
         if r.size_known != 0:
             long, short = r.size_long, r.size_short
             r.size_known = 0

@@ -18,6 +18,7 @@ _INLINE = 12  # Arrow string views of up to 12 bytes carry the whole string
 _CHUNK = (
     1024  # rows checked between two looks at the outcome; slices of it, as their indices are known not to be negative
 )
+_OFF_GRID, _FEW_STEPS = 2.0**-20, 2.0**28
 
 
 class Seen(NamedTuple):
@@ -248,6 +249,9 @@ def _to_tick(x: float, num: float, den: float, up: bool) -> float:
     """trading.ticks.round_levels of one level within its fast domain."""
     steps = x * den / num if num != 1.0 else x * den
     k = np.rint(steps)
+    if abs(steps - k) > _OFF_GRID and abs(steps) < _FEW_STEPS:
+        # two roundings cannot take it that far from a whole number
+        return float((np.ceil(steps) if up else np.floor(steps)) * num / den + 0.0)
     y = k * num / den
     if y == x:
         return float(y + 0.0)

@@ -47,7 +47,7 @@ def _settle(low: float, high: float, num: float, den: float, ticks: float) -> An
 
 @inlined
 def _lots_to_qty(lots: float, y: Any) -> float:
-    return float(lots * y.lot_num / y.lot_den)
+    return float(lots * y.lot_num / y.lot_den) if y.lot_den != 1.0 else float(lots * y.lot_num)
 
 
 @inlined
@@ -58,7 +58,7 @@ def _size_side(
 
     `plain`: the equity to size by is the decimal that the Symbol's whole numbers were made for.
     """
-    per_lot = 0.01 * y.lot_den / y.lot_num
+    per_lot = 0.01 * y.lot_den / y.lot_num if y.lot_num != 1.0 else 0.01 * y.lot_den
     funds_error += abs(funds) * _LOOSE
     unit = (pct if r.sizing == PCT else r.max_pos_pct) * per_lot / entry
     low, high = _lots(funds * unit, funds_error * unit)
@@ -67,10 +67,11 @@ def _size_side(
         low, high = _settle(low, high, y.cap_num, y.cap_den, ticks)
     if r.sizing != PCT:
         distance = abs(entry - sl)
-        unit = per_lot / distance
+        nearness = 1.0 / distance
+        unit = per_lot * nearness
         amount = funds * pct * unit
         error = (funds_error * pct + abs(funds) * pct_error) * unit
-        error += abs(amount) * 4.0 * _ULP * (abs(entry) + abs(sl)) / distance
+        error += abs(amount) * 4.0 * _ULP * (abs(entry) + abs(sl)) * nearness
         low_risk, high_risk = _lots(amount, error)
         if low_risk != high_risk and plain and r.sizing != KELLY:
             ticks = abs(np.rint(entry * y.tick_den / y.tick_num) - np.rint(sl * y.tick_den / y.tick_num))
@@ -173,7 +174,7 @@ def size(r: Any, money: Any, levels: Any, k: int, y: Any) -> Any:
 @inlined
 def afford(r: Any, y: Any, qty: float, raw: float) -> float:
     """`qty` cut to buying power, 0 = under min_qty, -1 = too close to call in floats."""
-    lot = y.lot_num / y.lot_den
+    lot = y.lot_num / y.lot_den if y.lot_den != 1.0 else y.lot_num
     funds = (r.cash + r.carry) * r.leverage
     error = r.cash_error * r.leverage + r.notional_error + _LOOSE * (abs(funds) + r.notional)
     room = funds - r.notional

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from trading.replay import state
-from trading.replay.compiled import compiled, inlined
+from trading.replay.compiled import compiled, inlined, natural
 from trading.replay.quantities import afford
 
 FLAT, PENDING, OPEN = state.FLAT, state.PENDING, state.OPEN
@@ -52,14 +52,14 @@ def _add_cash(r: Any, amount: float, turnover: float) -> None:
 
 @inlined
 def _told(r: Any, log: Any, kind: int) -> None:
-    log.order[r.order] = kind
+    log.order[natural(r.order)] = kind
     r.order += 1
 
 
 @inlined
 def drop(r: Any, log: Any, kind: int, reason: int, s: int, side: int, time: int, setup: int) -> None:
     """Log a setup of Symbol `s` that is no more."""
-    i = r.drops
+    i = natural(r.drops)
     r.drops += 1
     log.drops[D_KIND, i] = kind
     log.drops[D_REASON, i] = reason
@@ -126,7 +126,7 @@ def close(y: Any, doing: Any, r: Any, log: Any, s: int, raw: float, reason: int,
     price = raw if reason == TP else raw * (1.0 - y.side * r.slip)
     fee = r.fee * (y.qty * price)
     gross = y.side * (y.qty * (price - y.entry_price))
-    i = r.closed
+    i = natural(r.closed)
     whole, money = log.whole, log.money
     whole[SYMBOL, i] = s
     whole[SIDE, i] = y.side

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from trading.replay import state
-from trading.replay.compiled import bare, compiled, inlined, prefetch
+from trading.replay.compiled import bare, compiled, inlined, natural, prefetch
 from trading.replay.figures import sum_up
 from trading.replay.kernel import enter, leave, next_row, take_signal
 from trading.replay.passes import GOOD, read_signals
@@ -18,7 +18,7 @@ from trading.replay.state import Log, Market
 
 FLAT, PENDING, OPEN, END, DONE = state.FLAT, state.PENDING, state.OPEN, state.END, state.DONE
 
-_AHEAD = 2  # signals; the bars of the one that many ahead are fetched from memory
+_AHEAD = 4  # signals; the bars of the one that many ahead are fetched from memory
 
 # why play_sets stopped, beside DONE and ASK_*; and what is to be done next with the set at hand
 NOT_READ, SIGNS = 11, 12
@@ -62,7 +62,7 @@ def _held_until(market: Any, y: Any, r: Any, tally: Any, equity: Any, until: int
     while market.session_last[tally.session] < until:
         equity[tally.session] = cash + side * (qty * (close_[market.session_last[tally.session]] - price))
         tally.session += 1
-    peak, first = tally.peak, y.entry_bar
+    peak, first = tally.peak, natural(y.entry_bar)
     if first >= until:
         return
     # such a Close lies between stop and target
@@ -101,6 +101,7 @@ def _play(
         row = next_row(market, signal_row, y, doing, r, 0)
         if row >= y.end:
             break
+        row = natural(row)
         r.time = market.grid[row]
         closed = r.closed
         if doing[0] == OPEN:
