@@ -13,6 +13,7 @@ from trading.replay.contracts import check_instruments
 from trading.replay.fill_order import FillOrder, fill_order_code
 from trading.replay.machine import Machine, new_log, new_queue
 from trading.replay.market import Bars, Floats, Ints, SignalArrays, read_bars, read_signals, sessions_of
+from trading.replay.memory import arrays
 from trading.replay.metrics import FIGURES, SESSIONS_PER_YEAR, as_metrics
 from trading.replay.result import ReplayResult, equity_frame, fills_frame, rejected_frame, trades_frame
 from trading.replay.state import Curve, Log, Queue
@@ -147,7 +148,7 @@ class Run:
 
 def new_curve(points: int, room: int) -> Curve:
     """A curve with room for as many trades."""
-    return Curve(np.empty(points), np.zeros(points), np.empty((2, room + 1), np.int64))
+    return Curve(*arrays((points, "f8"), (points, "f8"), ((2, room + 1), "i8")))
 
 
 def sessions_per_year(instruments: list[Instrument]) -> int:

@@ -13,6 +13,7 @@ from trading.replay import state
 from trading.replay.config import ReplayConfig
 from trading.replay.exact import ExactLedger, exact_pnl, nearest_level
 from trading.replay.market import Bars, Ints, SignalArrays, read_only
+from trading.replay.memory import arrays
 from trading.replay.threads import edges_by_rows, even_edges, in_parts
 from trading.sizing import FixedSizing, KellySizing, PctOfEquitySizing, RiskSizing
 from trading.ticks import exact
@@ -82,9 +83,8 @@ def _whole(ratio: Fraction) -> tuple[int, int]:
 
 def new_log(room: int) -> state.Log:
     """A log with room for as many closed trades, and as many dropped setups."""
-    # one block: numpy asks for large pages where there is much to keep, and each small one costs as much as three trades
-    trades = np.empty((17, room))
-    return state.Log(trades[:9].view(np.int64), trades[9:], np.empty((6, room), np.int64), np.empty(3 * room, np.uint8))
+    whole, money, drops, order = arrays(((9, room), "i8"), ((8, room), "f8"), ((6, room), "i8"), (3 * room, "u1"))
+    return state.Log(whole, money, drops, order)
 
 
 def new_queue(timestamps: int, symbols: int) -> state.Queue:
@@ -137,7 +137,7 @@ class Machine:
         """``signals`` with what was looked up ahead, on as many threads; all Symbols have been placed, and are flat."""
         from trading.replay.lookahead import look_ahead
 
-        ahead = np.empty((len(signals.row), 4), np.int64)
+        (ahead,) = arrays(((len(signals.row), 4), "i8"))
         sym, doing = self.sym.copy(), self.doing.copy()
         sym["signal"], sym["signal_end"] = signals.first[:-1], signals.first[1:]
         in_parts(

@@ -12,6 +12,7 @@ import polars as pl
 
 from trading.instruments import Instrument
 from trading.replay.contracts import BARS, LEVELS, SIGNALS, check_columns, refuse_bars, refuse_signals
+from trading.replay.memory import arrays
 from trading.replay.state import NEVER, Market
 from trading.replay.threads import edges_by_rows, even_edges, in_parts, parts_of
 from trading.ticks import exact, round_levels
@@ -227,7 +228,7 @@ def read_signals(signals: pl.DataFrame, bars: Bars, instruments: Sequence[Instru
 
     reader = SignalReader(signals, bars, instruments)
     m = signals.height
-    read = SignalArrays(np.empty(m, np.int64), np.empty((m, 6)), np.zeros(len(bars.symbols) + 1, np.int64))
+    read = SignalArrays(*arrays((m, "i8"), ((m, 6), "f8"), (len(bars.symbols) + 1, "i8")))
 
     nothing = passes.new_seen(0, len(bars.symbols))
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from trading.replay import state
 from trading.replay.machine import Machine
+from trading.replay.memory import arrays
 
 INSTANT = pl.Datetime("us", "UTC")
 
@@ -73,10 +74,10 @@ def trades_frame(machine: Machine) -> pl.DataFrame:
 
     n = int(machine.run[0]["closed"])
     order = _exit_order(machine.log.whole[:, :n])
-    symbol, reason = np.empty(n, np.uint32), np.empty(n, np.uint32)
-    setup, entry_time, exit_time, bars = (np.empty(n, np.int64) for _ in range(4))
-    side = np.empty(n, np.int8)
-    qty, entry_price, exit_price, fees, pnl = (np.empty(n) for _ in range(5))
+    whole, money, coded = [(n, "i8")] * 4, [(n, "f8")] * 5, [(n, "u4")] * 2
+    setup, entry_time, exit_time, bars, qty, entry_price, exit_price, fees, pnl, symbol, reason, side = arrays(
+        *whole, *money, *coded, (n, "i1")
+    )
     lay_out_trades(
         machine.log, order, symbol, setup, side, qty, entry_time, entry_price, exit_time, exit_price, reason, fees, pnl,
         bars,
@@ -107,10 +108,8 @@ def fills_frame(machine: Machine) -> pl.DataFrame:
     r = machine.run[0]
     trades = int(r["closed"])
     n = 2 * trades
-    symbol, is_exit, reason = (np.empty(n, np.uint32) for _ in range(3))
-    setup, time = np.empty(n, np.int64), np.empty(n, np.int64)
-    side = np.empty(n, np.int8)
-    qty, price, fee = (np.empty(n) for _ in range(3))
+    whole, money, coded = [(n, "i8")] * 2, [(n, "f8")] * 3, [(n, "u4")] * 3
+    setup, time, qty, price, fee, symbol, is_exit, reason, side = arrays(*whole, *money, *coded, (n, "i1"))
     lay_out_fills(
         machine.log, int(r["order"]), np.empty(trades, np.int64), symbol, setup, time, is_exit, side, qty, price, fee,
         reason,
@@ -135,7 +134,7 @@ def equity_frame(grid: npt.NDArray[np.int64], curve: state.Curve) -> pl.DataFram
     """A curve that is complete, by the timestamps of the grid; its columns are the curve's own memory."""
     from trading.replay.curve import draw
 
-    equity, drawdown = np.empty(len(grid)), np.empty(len(grid))
+    equity, drawdown = arrays((len(grid), "f8"), (len(grid), "f8"))
     draw(curve, equity, drawdown)
     return pl.DataFrame(
         {
@@ -177,11 +176,11 @@ def _exit_order(whole: Any) -> Any:
 
 
 def names(index: Any, symbols: list[str]) -> pl.Series:
-    return pl.Series(symbols, dtype=pl.String).gather(pl.Series(index.astype(np.uint32)))
+    return pl.Series(symbols, dtype=pl.String).gather(pl.Series(index.astype(np.uint32, copy=False)))
 
 
 def reasons(codes: Any) -> pl.Series:
-    return _REASONS.gather(pl.Series(codes.astype(np.uint32)))
+    return _REASONS.gather(pl.Series(codes.astype(np.uint32, copy=False)))
 
 
 def _floats(values: Any) -> pl.Series:
