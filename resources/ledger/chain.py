@@ -9,9 +9,10 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Connection, Table, inspect, select
+from sqlalchemy import Connection, Select, Table, inspect, select
 
 from resources.ledger.schema import METADATA, checkpoints
 from resources.ledger.triggers import unprotected
@@ -70,9 +71,14 @@ def row_hash(table: str, row: Mapping[str, Any], prev_hash: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@cache
+def _last_row(table: Table) -> Select[Any]:
+    return select(table.c.id, table.c.row_hash).order_by(table.c.id.desc()).limit(1)
+
+
 def head(connection: Connection, table: Table) -> tuple[int, str]:
     """Id and hash of the last row; (0, GENESIS) of an empty table."""
-    row = connection.execute(select(table.c.id, table.c.row_hash).order_by(table.c.id.desc()).limit(1)).first()
+    row = connection.execute(_last_row(table)).first()
     return (0, GENESIS) if row is None else (row[0], row[1])
 
 

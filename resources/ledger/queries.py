@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, bindparam, case, func, select
 
 from resources.ledger import schema
 from resources.ledger.errors import LedgerError
@@ -47,9 +47,13 @@ def known_executions(connection: Connection, account: str, ids: Sequence[str]) -
     return found
 
 
+# made once: they are asked for every order event, and to put one together costs as much as to answer it
+_LAST_STATE = select(_E.c.state).where(_E.c.idempotency_key == bindparam("key")).order_by(_E.c.id.desc()).limit(1)
+_ENTRY_QTYS = select(_F.c.qty).where(_F.c.order_ref == bindparam("ref"), _F.c.leg == "entry")
+
+
 def state_of(connection: Connection, key: str) -> OrderState | None:
-    last = select(_E.c.state).where(_E.c.idempotency_key == key).order_by(_E.c.id.desc()).limit(1)
-    state = connection.execute(last).scalar()
+    state = connection.execute(_LAST_STATE, {"key": key}).scalar()
     return None if state is None else OrderState(state)
 
 
@@ -228,8 +232,8 @@ def open_positions(connection: Connection, account: str, variant: str | None = N
 
 def filled_qty(connection: Connection, order_ref: str) -> float:
     """Of an entry, added up exactly."""
-    rows = select(_F.c.qty).where(_F.c.order_ref == order_ref, _F.c.leg == "entry")
-    return float(sum(map(exact, connection.execute(rows).scalars()), Fraction(0)))
+    qtys = connection.execute(_ENTRY_QTYS, {"ref": order_ref}).scalars()
+    return float(sum(map(exact, qtys), Fraction(0)))
 
 
 def rows_after(connection: Connection, table: str, row_id: int) -> list[Mapping[str, Any]]:
@@ -269,16 +273,23 @@ def switches(connection: Connection, account: str, variants: Iterable[str]) -> d
     return found
 
 
-def engaged_switches(
-    connection: Connection, scopes: Sequence[str] | None = None, at: dt.datetime | None = None
-) -> list[KillSwitch]:
+def _engaged(scopes: Sequence[str] | None = None, at: dt.datetime | None = None) -> Select[Any]:
     k = schema.kill_switch_events
     newest = select(func.max(k.c.id)).group_by(k.c.scope)
     if scopes is not None:
         newest = newest.where(k.c.scope.in_(scopes))
     if at is not None:
         newest = newest.where(k.c.at <= at)
-    rows = select(k).where(k.c.id.in_(newest), k.c.action != "released").order_by(k.c.id.desc())
+    return select(k).where(k.c.id.in_(newest), k.c.action != "released").order_by(k.c.id.desc())
+
+
+_ENGAGED_NOW = _engaged()
+
+
+def engaged_switches(
+    connection: Connection, scopes: Sequence[str] | None = None, at: dt.datetime | None = None
+) -> list[KillSwitch]:
+    rows = _ENGAGED_NOW if scopes is None and at is None else _engaged(scopes, at)
     return [
         KillSwitch(True, row["scope"], row["reason"], row["by"], row["at"], row["action"] == "flatten")
         for row in connection.execute(rows).mappings()

@@ -4,7 +4,7 @@ import datetime as dt
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Date, Float, Table, select
@@ -100,7 +100,7 @@ class LedgerWriter:
         """Append a risk event; False where one with its ``dedupe_key`` is there already."""
         if event.dedupe_key is not None and self._has(schema.risk_events, dedupe_key=event.dedupe_key):
             return False
-        self._append(schema.risk_events, [{**asdict(event), "figures": to_json(event.figures)}])
+        self._append(schema.risk_events, [{**vars(event), "figures": to_json(event.figures)}])
         return True
 
     def engage(
@@ -174,7 +174,7 @@ class LedgerWriter:
         """Append a person's approval; False where the same one is there already."""
         if not approval.person.strip() or approval.person == "auto":
             raise LedgerError(f"an approval of {approval.variant} needs the name of a person, got {approval.person!r}")
-        row = asdict(approval)
+        row = dict(vars(approval))
         if self._has(
             schema.approvals,
             **{name: row[name] for name in ("variant", "strategy_version", "commit_id", "person")},
@@ -221,12 +221,12 @@ class LedgerWriter:
         recorded = queries.worth(self.connection, worth.account, worth.variant, None, worth.session)
         if recorded and replace(recorded[0], at=worth.at) == worth:
             return False
-        content = {name: value for name, value in asdict(worth).items() if name != "at" and value is not None}
+        content = {name: value for name, value in vars(worth).items() if name != "at" and value is not None}
         digest = _content_hash(content)
         if self._has(schema.portfolio_worth, content_hash=digest):
             # what was so before, was corrected, and is corrected back
             digest = _content_hash(content | {"row": self._next_id(schema.portfolio_worth)})
-        self._append(schema.portfolio_worth, [{**asdict(worth), "content_hash": digest}])
+        self._append(schema.portfolio_worth, [{**vars(worth), "content_hash": digest}])
         return True
 
     def _record_positions(self, worth: Worth, positions: Sequence[Position]) -> None:
@@ -244,7 +244,7 @@ class LedgerWriter:
         self._append(
             schema.positions,
             [
-                {**asdict(p), "unrealised": p.unrealised, "exposure": p.exposure}
+                {**vars(p), "unrealised": p.unrealised, "exposure": p.exposure}
                 for p in [*fresh, *sorted(gone, key=lambda p: p.order_ref)]
             ],
         )

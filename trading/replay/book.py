@@ -6,7 +6,7 @@ sized, and the state can be stored between any two calls.
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -83,6 +83,7 @@ class Book:
         state: Mapping[str, Any] | None = None,
     ) -> None:
         self._config = config
+        self._rules = config.model_dump(mode="json")
         self._instruments = instruments
         self._machine = Machine.start(config, [], [])
         self._machine.run[0]["tell_expired"] = 1
@@ -277,17 +278,17 @@ class Book:
         symbols = {}
         for who, symbol in enumerate(machine.symbols):
             doing = int(machine.doing[who])
-            record = {name: _plain(machine.sym[who][name]) for name in _RECORD} if doing != state.FLAT else {}
+            record = _record(machine.sym[who]) if doing != state.FLAT else {}
             seen = self._seen[symbol]
             symbols[symbol] = {
                 "doing": doing,
                 "record": record,
                 "setup": setup_to_json(self._setups[symbol]) if symbol in self._setups else None,
-                "seen": {**asdict(seen), "session": seen.session.isoformat()},
+                "seen": {**vars(seen), "session": seen.session.isoformat()},
             }
         return {
             "version": 1,
-            "config": self._config.model_dump(mode="json"),
+            "config": self._rules,
             "last_ts": self._last_ts,
             "ledger": machine.ledger.dump(),
             "symbols": symbols,
@@ -296,7 +297,7 @@ class Book:
     def _restore(self, stored: Mapping[str, Any]) -> None:
         if stored.get("version") != 1:
             raise DataError(f"a stored book must be of version 1, got {stored.get('version')!r}")
-        if stored["config"] != self._config.model_dump(mode="json"):
+        if stored["config"] != self._rules:
             raise DataError(f"the book was stored under another config: {stored['config']}")
         names = sorted(stored["symbols"])
         check_instruments(names, self._instruments, _CONTRACT)
@@ -478,6 +479,12 @@ class Book:
             last_close=last_close,
             unrealised=side * (qty * (last_close - entry_price)),
         )
+
+
+def _record(y: Any) -> dict[str, int | float | None]:
+    """What is stored of a Symbol that is not flat, as JSON numbers; NaN as null."""
+    values = dict(zip(state.SYMBOL.names or (), y.item(), strict=True))
+    return {name: None if values[name] != values[name] else values[name] for name in _RECORD}
 
 
 def _plain(value: Any) -> int | float | None:

@@ -262,7 +262,8 @@ def read_or_refuse(attempt: Callable[[], bool], reader: SignalReader) -> None:
 
 def column(series: pl.Series) -> Any:
     """The values of a column without nulls, not copied where it is one chunk, read-only."""
-    return read_only(series.to_physical().to_numpy())
+    numbers = series if series.dtype.is_numeric() else series.to_physical()
+    return read_only(numbers.to_numpy())
 
 
 def read_only(array: Any) -> Any:
@@ -299,8 +300,8 @@ def _starts(names: pl.Series, boundaries: list[Ints | None]) -> Ints:
     if len(known) == len(boundaries):
         starts = np.concatenate([[0], *known])
         # longer strings may have other views and yet be equal
-        firsts = names.gather(starts)
-        starts = starts[(firsts != firsts.shift(1)).fill_null(True).to_numpy()]
+        firsts = names.gather(starts).to_list()
+        starts = starts[[i == 0 or firsts[i] != firsts[i - 1] for i in range(len(firsts))]]
     else:
         starts = np.flatnonzero((names != names.shift(1)).fill_null(True).to_numpy())
     return np.append(starts, n).astype(np.int64)

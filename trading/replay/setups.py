@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from trading.errors import DataError
@@ -96,7 +96,7 @@ def to_instant(microseconds: int) -> dt.datetime:
 
 
 def setup_to_json(setup: ArmedSetup) -> dict[str, Any]:
-    return {**asdict(setup), "setup_time": setup.setup_time.isoformat(), "session": setup.session.isoformat()}
+    return {**vars(setup), "setup_time": setup.setup_time.isoformat(), "session": setup.session.isoformat()}
 
 
 def setup_from_json(stored: Mapping[str, Any]) -> ArmedSetup:
