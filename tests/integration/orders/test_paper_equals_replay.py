@@ -21,7 +21,7 @@ from trading_assets.settings import CONFIGS
 
 
 @pytest.mark.slow
-def test_four_variants_over_20_sessions(tmp_path: Path) -> None:
+def test_four_variants_over_ten_sessions(tmp_path: Path) -> None:
     kelly = {"mode": "pct_of_equity", "pos_pct": 10.0, "equity": 10_000.0}
     variants = [
         kit.TestVariant("risk", kit.replay_config()),
@@ -29,7 +29,7 @@ def test_four_variants_over_20_sessions(tmp_path: Path) -> None:
         kit.TestVariant("fixed", kit.replay_config(sizing={"mode": "fixed", "qty": 7}, max_hold_sessions=1)),
         kit.TestVariant("m15", kit.replay_config(exit_at_session_end=False, valid_sessions=1), timeframe="15m"),
     ]
-    sessions = kit.SESSIONS[:20]
+    sessions = kit.SESSIONS[:10]
     account = kit.make_account([variant.name for variant in variants], reconcile_seconds=7200)
     desk = kit.make_desk(tmp_path, variants, sessions=sessions, symbols=kit.SYMBOLS, account=account)
     start = time.perf_counter()
@@ -41,7 +41,7 @@ def test_four_variants_over_20_sessions(tmp_path: Path) -> None:
         expected = replay(desk.bars[variant.name], desk.signals[variant.name], variant.replay)
         closed = expected.trades.filter(pl.col("exit_reason") != "end")
         got = desk.trades(variant.name)
-        assert got.height == closed.height and got.height > 40
+        assert got.height == closed.height and got.height > 20
         columns = got.columns
         assert_frame_equal(got, closed.select(columns), check_dtypes=False, check_exact=False, rel_tol=0, abs_tol=1e-9)
         worth = desk.ledger.worth("paper", variant.name)
