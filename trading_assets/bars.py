@@ -57,7 +57,7 @@ def resampled(m1: pl.DataFrame, timeframes: Sequence[str], calendars: Mapping[st
         bars = parts[0][timeframe]
         if len(parts) > 1:
             bars = pl.concat([part[timeframe] for part in parts]).sort("Symbol", "Timestamp")
-        made[timeframe] = Bars(EncodedFrame.of(bars), bars["Symbol"].n_unique(), int((~bars["complete"]).sum()))
+        made[timeframe] = Bars(EncodedFrame.of(bars), bars["Symbol"].rle().len(), int((~bars["complete"]).sum()))
     return made
 
 
